@@ -1,0 +1,3 @@
+"""gitloop: the life of one machine-learning model, run from Git."""
+
+__version__ = "0.1.0"

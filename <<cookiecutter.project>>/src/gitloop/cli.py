@@ -1,0 +1,131 @@
+"""The verbs. A verb's module is imported only when that verb runs, so that `gitloop --help` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple
+
+from gitloop import __version__
+
+EPILOG = """\
+exit codes:
+  0  fine
+  1  a gate or a check says no
+  2  the input or the configuration is wrong
+  3  an error in gitloop itself (please report it, with --debug)
+"""
+
+Add = Callable[[argparse.ArgumentParser], object]
+
+
+class Verb(NamedTuple):
+    module: str  # has a function `run(arguments)`
+    does: str
+    example: str
+    arguments: tuple[Add, ...] = ()
+
+
+def _argument(*names: str, **options: object) -> Add:
+    return lambda parser: parser.add_argument(*names, **options)  # type: ignore[arg-type]
+
+
+_NAME = _argument("name", help="a candidate: a file in conf/candidate/")
+_CHAMPION = _argument(
+    "--champion",
+    metavar="REV",
+    help="the Git revision whose model to compare with (default: the newest model@v… tag, if any)",
+)
+
+VERBS: dict[str, Verb] = {
+    "params": Verb(
+        "gitloop.config",
+        "compose conf/ into params.yaml",
+        "gitloop params --check",
+        (_argument("--check", action="store_true", help="write nothing; fail when out of step"),),
+    ),
+    "ingest": Verb("gitloop.data.ingest", "read the source's window into a table", "gitloop ingest"),
+    "validate": Verb(
+        "gitloop.data.validate", "check the table against the contract, set bad rows aside", "gitloop validate"
+    ),
+    "split": Verb("gitloop.data.split", "split into train and test", "gitloop split"),
+    "profile": Verb("gitloop.data.profile", "write a page that describes the data", "gitloop profile"),
+    "train": Verb("gitloop.modeling.train", "tune and train one candidate", "gitloop train boosting", (_NAME,)),
+    "select": Verb("gitloop.modeling.select", "pick the best candidate and say why", "gitloop select"),
+    "evaluate": Verb("gitloop.modeling.evaluate", "judge the chosen model on the test slice", "gitloop evaluate"),
+    "gate": Verb(
+        "gitloop.modeling.gates",
+        "check the chosen model against every bound",
+        "gitloop gate --champion main",
+        (_CHAMPION,),
+    ),
+    "compare": Verb(
+        "gitloop.modeling.compare",
+        "score champion and challenger on the same rows",
+        "gitloop compare --champion model@v1.0.0",
+        (_CHAMPION,),
+    ),
+    "report": Verb(
+        "gitloop.modeling.report",
+        "show the candidates, metrics and gates, and write them as Markdown",
+        "gitloop report",
+    ),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="gitloop",
+        description="The life of one machine-learning model, run from Git.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"gitloop {__version__}")
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verbs = top.add_subparsers(dest="verb", metavar="verb", required=True)
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(
+            name,
+            help=verb.does,
+            description=verb.does[0].upper() + verb.does[1:] + ".",
+            epilog=f"example:\n  {verb.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        one.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+        )
+        for add in verb.arguments:
+            add(one)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; returns its exit code."""
+    arguments = parser().parse_args(argv)
+    from gitloop.errors import GitloopError
+
+    try:
+        import_module(VERBS[arguments.verb].module).run(arguments)
+    except GitloopError as error:
+        if arguments.debug:
+            raise
+        for line in str(error).splitlines():
+            print(f"gitloop {arguments.verb}: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"gitloop {arguments.verb}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if arguments.debug:
+            raise
+        print(
+            f"gitloop {arguments.verb}: unexpected {type(error).__name__}: {' '.join(str(error).split())}; run with --debug and report it",
+            file=sys.stderr,
+        )
+        return 3
+    return 0

@@ -1,0 +1,196 @@
+"""The contract: the single declaration of a table's columns, from which every other view of them follows.
+
+A contract is written in `conf/data/<name>.yaml` and read through `gitloop.settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+Type = Literal["numeric", "categorical", "boolean", "datetime", "text"]
+Role = Literal["feature", "target", "timestamp", "key", "sensitive", "pii", "ignored"]
+Task = Literal["binary", "multiclass", "regression"]
+
+TARGET_TYPES: dict[str, tuple[str, ...]] = {
+    "binary": ("boolean", "categorical"),
+    "multiclass": ("categorical",),
+    "regression": ("numeric",),
+}
+
+
+class Frozen(BaseModel):
+    """A value that cannot change and has no key that is not declared: a typo is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _as_text(value: Any) -> Any:
+    """Categories are text: `[1, 2]` in YAML means the labels "1" and "2"."""
+    if isinstance(value, list | tuple):
+        return tuple(
+            str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item for item in value
+        )
+    return value
+
+
+class Column(Frozen):
+    """What one column holds and what it is for."""
+
+    type: Type
+    role: Annotated[tuple[Role, ...], BeforeValidator(_as_tuple)] = ("feature",)
+    nullable: bool = False
+    unique: bool = False
+    range: tuple[float | None, float | None] | None = None  # numeric: [lowest, highest], both allowed
+    categories: Annotated[tuple[str, ...] | None, BeforeValidator(_as_text)] = None
+    positive: str | None = None  # categorical binary target: the category that is predicted
+    case: Literal["lower", "upper"] | None = None  # text is brought to this case before it is checked
+    timezone: str | None = None  # datetime: where times without an offset were read off; kept as UTC
+    unit: str | None = None
+    description: str | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Europe/Madrid or UTC")
+        return value
+
+    @field_validator("range")
+    @classmethod
+    def _ordered_range(
+        cls, value: tuple[float | None, float | None] | None
+    ) -> tuple[float | None, float | None] | None:
+        if value is not None and value[0] is not None and value[1] is not None and value[0] > value[1]:
+            raise ValueError("the lowest value is above the highest; swap them")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        belongs = {
+            "range": ("numeric",),
+            "categories": ("categorical",),
+            "positive": ("categorical",),
+            "case": ("categorical", "text"),
+            "timezone": ("datetime",),
+        }
+        for key, types in belongs.items():
+            if getattr(self, key) is not None and self.type not in types:
+                raise ValueError(f"`{key}` belongs to {' or '.join(types)} columns, not to {self.type}; remove it")
+        if "timestamp" in self.role and self.type != "datetime":
+            raise ValueError(f"a timestamp is a datetime column, not {self.type}; set `type: datetime`")
+        if self.categories is not None and len(set(self.categories)) != len(self.categories):
+            raise ValueError("a category is named twice; name each once")
+        if not self.role:
+            raise ValueError("no role; leave `role` out for a feature, or say `role: ignored`")
+        alone = {"target", "ignored"} & set(self.role)
+        if alone and len(self.role) > 1:
+            raise ValueError(f"`{min(alone)}` stands alone; remove the other roles")
+        if "pii" in self.role and "feature" in self.role:
+            raise ValueError("personal data cannot be a feature; remove one of the roles pii and feature")
+        return self
+
+    def has(self, *roles: Role) -> bool:
+        return any(role in self.role for role in roles)
+
+
+class Rules(Frozen):
+    """What must hold of the table as a whole."""
+
+    min_rows: int = Field(default=100, ge=1)
+    max_invalid: float = Field(default=0.01, ge=0, le=1)  # share of rows set aside
+    max_missing: float = Field(default=0.5, ge=0, le=1)  # share of nulls in any feature or target column
+    extra_columns: Literal["drop", "refuse"] = "drop"
+
+
+class Window(Frozen):
+    """Rows with since <= timestamp < until. Times are UTC."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @field_validator("since", "until")
+    @classmethod
+    def _utc(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is not None:
+            return value.astimezone(UTC).replace(tzinfo=None)
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError("`since` is not before `until`; move one of them")
+        return self
+
+
+class Contract(Frozen):
+    """Columns by name, the task, and the rules of the table."""
+
+    task: Task
+    columns: dict[str, Column]
+    rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        targets = self.named("target")
+        if len(targets) != 1:
+            raise ValueError(
+                f"needs exactly one column with `role: target`, found {len(targets)}: {', '.join(targets) or 'none'}"
+            )
+        if len(self.named("timestamp")) > 1:
+            raise ValueError(
+                f"has more than one timestamp ({', '.join(self.named('timestamp'))}); keep one, make the others datetime features"
+            )
+        if not self.features:
+            raise ValueError("has no feature; give at least one column `role: feature`")
+        name, target = self.target, self.columns[self.target]
+        if target.type not in TARGET_TYPES[self.task]:
+            raise ValueError(
+                f"{name}: a {self.task} target is {' or '.join(TARGET_TYPES[self.task])}, not {target.type}; change `type` or `task`"
+            )
+        if self.task == "binary" and target.type == "categorical":
+            if target.categories is None or len(target.categories) != 2:
+                raise ValueError(f"{name}: a categorical binary target needs two `categories`")
+            if target.positive not in target.categories:
+                raise ValueError(f"{name}: `positive` must be one of {', '.join(target.categories)}")
+        elif target.positive is not None:
+            raise ValueError(f"{name}: `positive` belongs to a categorical target of a binary task; remove it")
+        if any(column.has("target") and column.nullable for column in self.columns.values()):
+            raise ValueError(f"{name}: a target cannot be nullable; remove `nullable`")
+        return self
+
+    def named(self, *roles: Role) -> list[str]:
+        """Names of the columns with any of these roles, in the order declared."""
+        return [name for name, column in self.columns.items() if column.has(*roles)]
+
+    def items(self, *types: Type) -> Iterator[tuple[str, Column]]:
+        return ((name, column) for name, column in self.columns.items() if column.type in types)
+
+    @property
+    def target(self) -> str:
+        return self.named("target")[0]
+
+    @property
+    def timestamp(self) -> str | None:
+        return next(iter(self.named("timestamp")), None)
+
+    @property
+    def features(self) -> list[str]:
+        return self.named("feature")
+
+    @property
+    def keys(self) -> list[str]:
+        return self.named("key")
+
+    @property
+    def kept(self) -> list[str]:
+        """Columns that go on past validation: all but ignored and personal data."""
+        return [name for name, column in self.columns.items() if not column.has("ignored", "pii")]

@@ -1,0 +1,1 @@
+"""Data acquisition: sources, ingest, validation, split, profile."""

@@ -1,0 +1,103 @@
+"""Tables on disk and as arrays: DuckDB for what exceeds memory, NumPy for what a model sees.
+
+Canonical types, in every Parquet file from `validate` on and in every array:
+
+| contract    | Parquet             | array                     | missing |
+|-------------|---------------------|---------------------------|---------|
+| numeric     | double              | float64                   | NaN     |
+| boolean     | bool                | float64 (0, 1)            | NaN     |
+| categorical | string              | object (str)              | ""      |
+| text        | string              | object (str)              | ""      |
+| datetime    | timestamp[us], UTC  | datetime64[us], UTC       | NaT     |
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gitloop.contract import Column
+from gitloop.errors import InputError
+from gitloop.files import whole
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Columns = dict[str, Array]  # name → array of length n
+
+CHUNK = 100_000  # rows held in memory at a time
+MEMORY = "1GB"  # what DuckDB may hold before it spills to disk
+
+ARROW: dict[str, pa.DataType] = {
+    "numeric": pa.float64(),
+    "boolean": pa.bool_(),
+    "categorical": pa.string(),
+    "text": pa.string(),
+    "datetime": pa.timestamp("us"),
+}
+
+
+@contextmanager
+def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection in UTC with bounded memory that spills to a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as spill:
+        connection = duckdb.connect()
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{os.environ.get('GITLOOP_MEMORY', MEMORY)}'")
+            connection.execute(f"SET temp_directory = {literal(spill)}")
+            connection.execute("SET autoinstall_known_extensions = false")
+            yield connection
+        finally:
+            connection.close()
+
+
+def literal(text: str | Path) -> str:
+    """A SQL string."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A SQL column name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write record batches as one Parquet file, whole or not at all; the number of rows written."""
+    rows = 0
+    with whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return rows
+
+
+def read(path: Path, made_by: str, names: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file (columns `names`, or all). Raises `InputError` where it is missing or broken."""
+    try:
+        return pq.read_table(path, columns=names, partitioning=None)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not there; run `{made_by}` first, or `dvc pull {path}`") from error
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: is not a Parquet file; run `{made_by}` again") from error
+
+
+def arrays(table: pa.Table, columns: Mapping[str, Column], names: Iterable[str]) -> Columns:
+    """The columns `names` of a canonical table as arrays of canonical types."""
+    return {name: array(table.column(name), columns[name].type) for name in names}
+
+
+def array(values: pa.ChunkedArray, kind: str) -> Array:
+    """One canonical column as an array of length n."""
+    if kind in ("categorical", "text"):
+        return np.asarray(values.fill_null("").to_numpy(zero_copy_only=False), dtype=object)
+    if kind == "datetime":
+        return np.asarray(values.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False), dtype="datetime64[us]")
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)

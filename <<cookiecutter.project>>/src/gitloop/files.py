@@ -1,0 +1,57 @@
+"""Files that are written whole or not at all.
+
+The temporary name is fixed, so that a run after a crash overwrites what the crash left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gitloop.errors import InputError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes the name `path` when the block ends well.
+
+    Raises `InputError` when the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno is None:  # not the operating system's: some libraries subclass OSError
+            raise
+        reason = os.strerror(error.errno)
+        raise InputError(f"{path}: cannot be written ({reason}); free the disk or the folder and run again") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that is the same bytes for the same value (keys in the order given)."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Read JSON that the verb `made_by` wrote. Raises `InputError` where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not there; run `{made_by}` first") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not valid JSON ({error}); run `{made_by}` again") from error

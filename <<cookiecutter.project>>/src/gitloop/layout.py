@@ -1,0 +1,46 @@
+"""Where each artefact lives. Paths are relative to the root of the repository, as in dvc.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CONF = Path("conf")
+PARAMS = Path("params.yaml")
+
+# Tables, in the DVC cache.
+RAW = Path("data/raw.parquet")
+VALID = Path("data/valid.parquet")
+QUARANTINE = Path("data/quarantine.parquet")
+TRAIN = Path("data/train.parquet")
+TEST = Path("data/test.parquet")
+REFERENCE = Path("data/reference.parquet")
+PREDICTIONS = Path("data/predictions.parquet")
+
+# Small results, in Git: what a reviewer compares.
+SOURCE = Path("metrics/source.json")
+VALIDATION = Path("metrics/validation.json")
+SPLIT = Path("metrics/split.json")
+CANDIDATES = Path("metrics/candidates")
+SELECTED = Path("metrics/selected.json")
+EVALUATION = Path("metrics/evaluation.json")
+
+# Pages and plots, in the DVC cache.
+PROFILE = Path("reports/profile.html")
+PLOTS = Path("reports/plots")
+
+# Written by verbs that depend on the state of the world; ignored by Git.
+GATES = Path("reports/gates.json")
+COMPARISON = Path("reports/comparison.json")
+REPORT = Path("reports/report.md")
+
+
+def candidate_metrics(name: str) -> Path:
+    return CANDIDATES / f"{name}.json"
+
+
+def candidate_model(name: str) -> Path:
+    return Path("models") / f"{name}.skops"
+
+
+def candidate_log(name: str) -> Path:
+    return Path("logs") / name

@@ -1,0 +1,1 @@
+"""Model development: candidates, training, selection, evaluation, comparison, gates."""

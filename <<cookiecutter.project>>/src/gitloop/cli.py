@@ -124,7 +124,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.debug:
             raise
         print(
-            f"gitloop {arguments.verb}: unexpected {type(error).__name__}: {' '.join(str(error).split())}; run with --debug and report it",
+            f"gitloop {arguments.verb}: unexpected {type(error).__name__}: {' '.join(str(error).split())}; "
+            "run with --debug and report it",
             file=sys.stderr,
         )
         return 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def compose(root: Path, overrides: list[str] | None = None) -> dict[str, Any]:
             composed = hydra_compose("config", overrides=overrides or [])
         return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).partition("Config search path")[0].split())
         raise InputError(f"{layout.CONF}: cannot be composed: {reason}") from error
 
 
@@ -45,8 +46,13 @@ def sync(root: Path, check: bool) -> bool:
     """
     from gitloop.settings import parse
 
-    _list_candidates(root, check)
+    listed = _list_candidates(root, check)
     composed = compose(root)
+    for name in composed.get("candidate") or {}:
+        if name not in listed:
+            raise InputError(
+                f"conf/candidate/: a file declares {name!r}, but no file has that name; name key and file alike"
+            )
     parse(composed)
     path = root / layout.PARAMS
     try:
@@ -57,14 +63,15 @@ def sync(root: Path, check: bool) -> bool:
         return False
     if check:
         raise Refused(
-            f"{layout.PARAMS}: is not what {layout.CONF}/ composes to ({_difference(current, composed)}); run `gitloop params`"
+            f"{layout.PARAMS}: is not what {layout.CONF}/ composes to (first difference: "
+            f"{_difference(current, composed)}); run `gitloop params`"
         )
     text = yaml.safe_dump(composed, sort_keys=False, allow_unicode=True, width=10**6)
     write_text(path, "# Composed from conf/ by `gitloop params`. Edit conf/, not this file.\n" + text)
     return True
 
 
-def _list_candidates(root: Path, check: bool) -> None:
+def _list_candidates(root: Path, check: bool) -> list[str]:
     """A file in conf/candidate/ is a candidate: see that the list in config.yaml names it."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -83,23 +90,22 @@ def _list_candidates(root: Path, check: bool) -> None:
         raise InputError(f"{path}: not there; run gitloop in the root of the repository") from error
     except (YAMLError, StopIteration, KeyError, TypeError) as error:
         raise InputError(f"{path}: has no `candidate: [...]` in its defaults list; add it") from error
+    if not isinstance(listed, list):
+        raise InputError(f"{path}: `candidate: {listed}` is not a list; write `candidate: [{listed}]`")
     there = candidates(root)
     for name in listed:
         if name not in there:
-            raise InputError(
-                f"{layout.CONF}/config.yaml: candidate {name!r} has no file in {layout.CONF}/candidate/{nearest(name, there)}"
-            )
+            raise InputError(f"{path}: candidate {name!r} has no file in conf/candidate/{nearest(name, there)}")
     missing = [name for name in there if name not in listed]
     if not missing:
-        return
+        return there
     if check:
-        raise Refused(f"{layout.CONF}/config.yaml: does not list candidate {', '.join(missing)}; run `gitloop params`")
+        raise Refused(f"{path}: does not list candidate {', '.join(missing)}; run `gitloop params`")
     listed.extend(missing)
-    from io import StringIO
-
     text = StringIO()
     editor.dump(config, text)
     write_text(path, text.getvalue())
+    return there
 
 
 def _difference(left: Any, right: Any, place: str = "") -> str:

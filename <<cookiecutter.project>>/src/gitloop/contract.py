@@ -146,16 +146,14 @@ class Contract(Frozen):
                 f"needs exactly one column with `role: target`, found {len(targets)}: {', '.join(targets) or 'none'}"
             )
         if len(self.named("timestamp")) > 1:
-            raise ValueError(
-                f"has more than one timestamp ({', '.join(self.named('timestamp'))}); keep one, make the others datetime features"
-            )
+            names = ", ".join(self.named("timestamp"))
+            raise ValueError(f"has more than one timestamp ({names}); keep one, make the others datetime features")
         if not self.features:
             raise ValueError("has no feature; give at least one column `role: feature`")
         name, target = self.target, self.columns[self.target]
         if target.type not in TARGET_TYPES[self.task]:
-            raise ValueError(
-                f"{name}: a {self.task} target is {' or '.join(TARGET_TYPES[self.task])}, not {target.type}; change `type` or `task`"
-            )
+            allowed = " or ".join(TARGET_TYPES[self.task])
+            raise ValueError(f"{name}: a {self.task} target is {allowed}, not {target.type}; change `type` or `task`")
         if self.task == "binary" and target.type == "categorical":
             if target.categories is None or len(target.categories) != 2:
                 raise ValueError(f"{name}: a categorical binary target needs two `categories`")

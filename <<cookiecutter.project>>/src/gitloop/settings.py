@@ -141,7 +141,7 @@ class Candidate(Frozen):
     classifier: Spec | None = None
     regressor: Spec | None = None
     prepare: Prepare = Prepare()
-    search: dict[str, Dimension] = {}
+    search: dict[str, Dimension] = Field(default_factory=dict)
 
     _classifier = field_validator("classifier")(_target)
     _regressor = field_validator("regressor")(_target)
@@ -232,7 +232,7 @@ def load(root: Path = Path()) -> Settings:
     """Read params.yaml below `root`. Raises `InputError` naming the file in conf/ and the key."""
     path = root / layout.PARAMS
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; run `gitloop params` in the root of the repository") from error
     except yaml.YAMLError as error:

@@ -1,0 +1,29 @@
+"""`python -m benchmarks [name …]`: run the benchmarks named, or all, and print a table for each."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import commands, pipeline, scale
+
+ALL = {
+    "help": commands.help_text,
+    "nothing": commands.nothing_changed,
+    "candidate": pipeline.one_candidate,
+    "scale": scale.ten_million,
+    "pipeline": pipeline.against_one_script,
+}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        print(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(ALL)}", file=sys.stderr)
+        return 2
+    for name in names or ALL:
+        ALL[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +18,43 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def generate(where: Path, git: bool = True, **answers: str) -> Path:
-    """Generate a project below `where` with the stock answers but `answers`; its root."""
-    home = os.environ.get("GITLOOP_SKIP_GIT")
+@cache
+def template() -> Path:
+    """A copy of the template alone: cookiecutter copies all of what it is given, `.venv` too.
+
+    Beside it lies a configuration that keeps cookiecutter away from the home folder.
+    """
+    home = Path(tempfile.mkdtemp(prefix="gitloop-template-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    (home / "config.yaml").write_text(f"cookiecutters_dir: {home}/cloned\nreplay_dir: {home}/replay\n")
+    copy = home / "cookiecutter-gitloop"
+    copy.mkdir()
+    for name in ("cookiecutter.json", "gitloop_answers.py"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("hooks", "<<cookiecutter.project>>"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    return copy
+
+
+def generate(where: Path, git: bool = True, over: bool = False, **answers: str) -> Path:
+    """Generate a project below `where` with the stock answers but `answers`, `over` one that is there; its root."""
+    before = os.environ.get("GITLOOP_SKIP_GIT")
     os.environ["GITLOOP_SKIP_GIT"] = "" if git else "1"
+    config = str(template().parent / "config.yaml")
     try:
-        return Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(where)))
+        made = cookiecutter(
+            str(template()),
+            no_input=True,
+            extra_context=answers,
+            output_dir=str(where),
+            config_file=config,
+            overwrite_if_exists=over,
+        )
+        return Path(made)
     finally:
         os.environ.pop("GITLOOP_SKIP_GIT")
-        if home is not None:
-            os.environ["GITLOOP_SKIP_GIT"] = home
+        if before is not None:
+            os.environ["GITLOOP_SKIP_GIT"] = before
 
 
 def environment(project: Path, **more: str) -> dict[str, str]:

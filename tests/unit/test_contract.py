@@ -51,6 +51,8 @@ def test_a_contract_cannot_change() -> None:
         ({"type": "numeric", "timezone": "UTC"}, "`timezone` belongs to datetime"),
         ({"type": "datetime", "timezone": "Mars/Base"}, "unknown time zone 'Mars/Base'"),
         ({"type": "text", "role": "timestamp"}, "a timestamp is a datetime column"),
+        ({"type": "datetime", "role": "timestamp", "nullable": True}, "every row needs its timestamp"),
+        ({"type": "datetime", "role": ["timestamp", "pii"]}, "remove the role pii"),
         ({"type": "numeric", "role": ["target", "feature"]}, "`target` stands alone"),
         ({"type": "numeric", "role": ["ignored", "key"]}, "`ignored` stands alone"),
         ({"type": "text", "role": ["pii", "feature"]}, "personal data cannot be a feature"),

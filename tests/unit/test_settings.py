@@ -53,6 +53,7 @@ def test_the_stock_configuration_is_good(params: dict[str, Any]) -> None:
         ("data.columns.time_hour.role", "key", "window: needs a column with `role: timestamp`"),
         ("data.rules.max_invalid", 2, "data.rules.max_invalid: input should be less than or equal to 1"),
         ("gates.floor", {"rocauc": 1}, "gates.floor: 'rocauc' is not a metric; did you mean 'roc_auc'?"),
+        ("gates.fairness", {"accurracy": 1}, "gates.fairness: 'accurracy' is not a rate; did you mean 'accuracy'?"),
         ("tuning.method", "grid", "tuning.method: input should be 'none', 'optuna' or 'halving'"),
         ("candidate.dummy.complexity", 1, "candidate: no baseline to compare with"),
         ("candidate.linear.classifier", ..., "candidate.linear: has no `classifier` for the binary task"),

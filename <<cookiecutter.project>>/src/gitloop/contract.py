@@ -87,6 +87,9 @@ class Column(Frozen):
                 raise ValueError(f"`{key}` belongs to {' or '.join(types)} columns, not to {self.type}; remove it")
         if "timestamp" in self.role and self.type != "datetime":
             raise ValueError(f"a timestamp is a datetime column, not {self.type}; set `type: datetime`")
+        if "timestamp" in self.role and (self.nullable or "pii" in self.role):
+            wrong = "`nullable`" if self.nullable else "the role pii"
+            raise ValueError(f"every row needs its timestamp, to be split by time; remove {wrong}")
         if self.categories is not None and len(set(self.categories)) != len(self.categories):
             raise ValueError("a category is named twice; name each once")
         if not self.role:

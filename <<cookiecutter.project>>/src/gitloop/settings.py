@@ -34,6 +34,12 @@ METRICS: dict[str, tuple[str, ...]] = {
     "regression": ("r2", "mae", "rmse", "median_error"),
 }
 LOSSES = frozenset({"log_loss", "brier", "mae", "rmse", "median_error"})
+# What may differ between groups of a sensitive column, by task. Computed in gitloop.modeling.slices.
+RATES: dict[str, tuple[str, ...]] = {
+    "binary": ("selection_rate", "true_positive_rate", "false_positive_rate"),
+    "multiclass": ("accuracy",),
+    "regression": ("mean_error",),
+}
 Bounds = dict[str, float]  # metric name → bound
 Spec = dict[str, Any]  # a Hydra object: `_target_` and arguments
 
@@ -170,6 +176,14 @@ class Evaluation(Frozen):
     seed: int = 0
 
 
+def _known(bounds: Bounds | None, by_task: dict[str, tuple[str, ...]], what: str) -> Bounds | None:
+    known = sorted({name for names in by_task.values() for name in names})
+    for name in bounds or {}:
+        if name not in known:
+            raise ValueError(f"{name!r} is not a {what}{nearest(name, known)}")
+    return bounds
+
+
 class Gates(Frozen):
     """Bounds that a model must keep to be merged. null switches a gate off."""
 
@@ -178,7 +192,7 @@ class Gates(Frozen):
     champion: float | None  # how much worse than the champion, in the metric's unit, the interval may allow
     slice_floor: Bounds | None  # metric → worst value allowed in any slice
     slice_regression: float | None  # how much worse than the champion any slice may be
-    fairness: float | None  # largest difference between groups of a sensitive column
+    fairness: Bounds | None  # rate → largest difference between groups of a sensitive column
     calibration: float | None  # largest expected calibration error (regression: bias in standard deviations)
     gap: float | None  # how much better than on test the model may be on its training rows
     leakage: float | None  # largest skill (share of the way to perfect) of any single feature
@@ -187,11 +201,12 @@ class Gates(Frozen):
     @field_validator("floor", "slice_floor")
     @classmethod
     def _metrics(cls, value: Bounds | None) -> Bounds | None:
-        known = sorted({name for names in METRICS.values() for name in names})
-        for name in value or {}:
-            if name not in known:
-                raise ValueError(f"{name!r} is not a metric{nearest(name, known)}")
-        return value
+        return _known(value, METRICS, "metric")
+
+    @field_validator("fairness")
+    @classmethod
+    def _rates(cls, value: Bounds | None) -> Bounds | None:
+        return _known(value, RATES, "rate")
 
 
 class Settings(Frozen):

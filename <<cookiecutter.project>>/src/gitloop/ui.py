@@ -47,14 +47,14 @@ def cell(value: object) -> str:
 
 
 class Advance(Protocol):
-    def __call__(self, steps: int = 1) -> None: ...
+    def __call__(self, steps: int = 1, note: str = "") -> None: ...
 
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Advance]:
-    """Show how far `what` is, of `total` steps (None: unknown); call the yielded function to advance."""
+    """Show how far `what` is, of `total` steps (None: unknown); call the yielded function to advance, with a note."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(escape(what), total=total)
-        yield lambda steps=1: bars.advance(task, steps)
+        yield lambda steps=1, note="": bars.update(task, advance=steps, description=escape(f"{what} {note}".rstrip()))

@@ -45,13 +45,13 @@ ARROW: dict[str, pa.DataType] = {
 
 
 @contextmanager
-def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection in UTC with bounded memory that spills to a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="gitloop-") as spill:
         connection = duckdb.connect()
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{os.environ.get('GITLOOP_MEMORY', MEMORY)}'")
+            connection.execute(f"SET memory_limit = '{os.environ.get('GITLOOP_MEMORY', memory)}'")
             connection.execute(f"SET temp_directory = {literal(spill)}")
             connection.execute("SET autoinstall_known_extensions = false")
             yield connection
@@ -70,19 +70,45 @@ def identifier(name: str) -> str:
 
 
 def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write record batches as one Parquet file, whole or not at all; the number of rows written."""
+    """Write record batches as one Parquet file, whole or not at all; the number of rows written.
+
+    The same rows give the same bytes: row groups hold CHUNK rows however the batches, which DuckDB sizes, come.
+    """
     rows = 0
     with whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            rows += batch.num_rows
+        for chunk in _even(schema, batches):
+            writer.write_table(chunk)
+            rows += chunk.num_rows
     return rows
+
+
+def _even(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    held = pa.Table.from_batches([], schema)  # empty_table would import pandas
+    for batch in batches:
+        held = pa.concat_tables([held, pa.Table.from_batches([batch], schema)])
+        while held.num_rows >= CHUNK:
+            yield held.slice(0, CHUNK).combine_chunks()
+            held = held.slice(CHUNK)
+    if held.num_rows:
+        yield held.combine_chunks()
 
 
 def read(path: Path, made_by: str, names: list[str] | None = None) -> pa.Table:
     """Read a Parquet file (columns `names`, or all). Raises `InputError` where it is missing or broken."""
-    try:
+    with _readable(path, made_by):
         return pq.read_table(path, columns=names, partitioning=None)
+
+
+def metadata(path: Path, made_by: str) -> pq.FileMetaData:
+    """Rows and schema of a Parquet file, without its data. Raises `InputError` where it is missing or broken."""
+    with _readable(path, made_by):
+        return pq.read_metadata(path)
+
+
+@contextmanager
+def _readable(path: Path, made_by: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; run `{made_by}` first, or `dvc pull {path}`") from error
     except pa.ArrowInvalid as error:

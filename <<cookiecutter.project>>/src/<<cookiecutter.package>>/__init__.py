@@ -1,0 +1,1 @@
+"""What is your own of this project: sources and features."""

@@ -1,0 +1,51 @@
+"""What ingest asks of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitloop.contract import Column
+from gitloop.data.clean import cleaned
+from gitloop.data.table import literal
+
+
+@dataclass(frozen=True)
+class Request:
+    """The contract's columns, and the rows with since <= timestamp < until (naive UTC).
+
+    A source may give rows outside of the window: ingest leaves them out. It does well not to read them.
+    """
+
+    columns: Mapping[str, Column]
+    timestamp: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def timezone(self) -> str:
+        """Where timestamps without an offset were read off."""
+        return (self.timestamp and self.columns[self.timestamp].timezone) or "UTC"
+
+    def wanted(self, name: str) -> bool:
+        """Whether a column goes on to validation: all but ignored ones, also those the contract does not know."""
+        return name not in self.columns or not self.columns[name].has("ignored")
+
+    def instant(self, kinds: Mapping[str, str]) -> str | None:
+        """DuckDB's SQL for the timestamp as UTC, null where it cannot be read; None where the table has no such column.
+
+        `kinds` are the table's columns and their DuckDB types.
+        """
+        if self.timestamp is None or self.timestamp not in kinds:
+            return None
+        return cleaned(self.timestamp, self.columns[self.timestamp], kinds[self.timestamp]).value
+
+    def bounds(self, time: str, kind: str = "TIMESTAMP") -> str:
+        """DuckDB's SQL that is true where `time` is in the window or null: validate sets the latter aside."""
+        inside = [
+            f"{time} {operator} {kind} {literal(bound.isoformat(sep=' '))}"
+            for operator, bound in ((">=", self.since), ("<", self.until))
+            if bound is not None
+        ]
+        return f"({time} IS NULL OR ({' AND '.join(inside)}))" if inside else "true"

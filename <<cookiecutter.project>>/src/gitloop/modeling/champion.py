@@ -1,0 +1,172 @@
+"""The champion: the model that was selected at a Git revision, as it was there."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gitloop import layout, settings
+from gitloop.errors import InputError
+from gitloop.modeling.features import Derive, derivation
+from gitloop.modeling.store import Model, load
+from gitloop.settings import Settings
+
+TAGS = "model@v*"
+
+
+class Incomparable(Exception):
+    """The champion cannot be brought to score today's rows, and no command would mend that."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    revision: str
+    commit: str
+    settings: Settings
+    model: Model
+    derive: Derive | None
+    trained_on: str | None  # hash of its training table, from dvc.lock
+
+
+def newest() -> str | None:
+    """The newest released version's tag, or None where nothing was released or there is no Git.
+
+    Raises `InputError` in a shallow clone without tags: there a released champion would be overlooked.
+    """
+    if _git("rev-parse", "--git-dir") is None:
+        return None
+    tags = (_git("tag", "--list", TAGS, "--sort=-version:refname") or b"").decode().split()
+    if not tags and (_git("rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
+        raise InputError(
+            "git: a shallow clone without tags does not show whether there is a champion; "
+            "run `git fetch --unshallow --tags`, or name one with --champion"
+        )
+    return tags[0] if tags else None
+
+
+def champion(revision: str) -> Champion:
+    """The champion of a revision. Raises `InputError` where the revision or its model file is not there.
+
+    Raises `Incomparable` where its settings or its model cannot be read by today's code and libraries.
+    """
+    commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if commit is None:
+        raise InputError(f"--champion {revision}: is not a revision of this repository; fetch it, or name another")
+    found = commit.decode().strip()
+    chosen = json.loads(_file(revision, found, layout.SELECTED))["model"]
+    params = _file(revision, found, layout.PARAMS)
+    content = _model(revision, found, Path(chosen["path"]), chosen["sha256"])
+    try:
+        then = settings.parse(yaml.safe_load(params))
+        model, derive = _loaded(content), _derivation(found, then)
+    except InputError as error:
+        raise Incomparable(f"{revision} cannot be read by today's code: {error}".replace("\n", "; ")) from error
+    model = replace(model, threshold=then.data.threshold)
+    return Champion(revision, found, then, model, derive, training_hash(_git("show", f"{found}:./dvc.lock")))
+
+
+def training_hash(lock: bytes | None) -> str | None:
+    """The hash of the training table that a dvc.lock records."""
+    stages = (yaml.safe_load(lock) or {}).get("stages", {}) if lock else {}
+    outs = stages.get("split", {}).get("outs", [])
+    return next((out.get("md5") for out in outs if out["path"] == layout.TRAIN.as_posix()), None)
+
+
+def _git(*arguments: str) -> bytes | None:
+    """What Git prints; None where it fails or is not installed."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _file(revision: str, commit: str, path: Path) -> bytes:
+    content = _git("show", f"{commit}:./{path.as_posix()}")
+    if content is None:
+        raise InputError(f"{path}: is not there in {revision}, where no model was chosen; name another --champion")
+    return content
+
+
+def _model(revision: str, commit: str, path: Path, expected: str) -> bytes:
+    """Its model file: the one in the work tree where that is the same, else from DVC's cache or remote."""
+    if path.is_file() and sha256(path.read_bytes()).hexdigest() == expected:
+        return path.read_bytes()
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+
+    try:
+        content: bytes = DVCFileSystem(rev=commit).read_bytes(path.as_posix())
+    except (DvcException, OSError) as error:
+        raise InputError(
+            f"{path} of {revision}: is neither in DVC's cache nor in a remote; run `dvc fetch --all-tags`, or "
+            f"`git checkout {revision} && dvc repro` to train it again"
+        ) from error
+    if sha256(content).hexdigest() != expected:
+        raise InputError(
+            f"{path} of {revision}: is not the file that was chosen there (its sha256 differs); it is not loaded"
+        )
+    return content
+
+
+def _loaded(content: bytes) -> Model:
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
+        copy = Path(folder) / "champion.skops"
+        copy.write_bytes(content)
+        return load(copy)
+
+
+def _derivation(commit: str, then: Settings) -> Derive | None:
+    """The function that derived the champion's features, in the code of its revision.
+
+    A model is only itself with the features it was trained on: today's function may compute other values under the
+    same names. The whole package is taken from the revision, so that what the function imports is of its time too.
+    """
+    name = then.features.derive
+    top = (name or "").split(".")[0]
+    archive = _git("archive", commit, f"src/{top}") if top and top != "gitloop" else None
+    if archive is None:
+        return derivation(then.features)
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder, tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        packed.extractall(folder, filter="data")
+        with _importing(top, Path(folder) / "src"):
+            return derivation(then.features)
+
+
+@contextmanager
+def _importing(top: str, source: Path) -> Iterator[None]:
+    """Let `top` and what is below it be imported from `source`, and leave today's modules as they were."""
+
+    def taken() -> dict[str, Any]:
+        return {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == top}
+
+    today = taken()
+    sys.path.insert(0, str(source))
+    bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(source))
+        sys.dont_write_bytecode = bytecode
+        taken()
+        sys.modules.update(today)
+        importlib.invalidate_caches()
+
+
+def todays_training_hash() -> str | None:
+    lock = Path("dvc.lock")
+    return training_hash(lock.read_bytes()) if lock.is_file() else None

@@ -1,0 +1,156 @@
+"""What was trained, how good it is, and whether it may be merged: in the terminal and as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gitloop import layout, settings, ui
+from gitloop.files import read_json, write_text
+from gitloop.modeling.verdicts import HEADER, cells
+from gitloop.settings import Settings
+
+
+class Section(NamedTuple):
+    """One table; rows are as long as `header`."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    text: str = ""
+
+
+def run(_: argparse.Namespace) -> None:
+    """`gitloop report`."""
+    loaded = settings.load()
+    evaluation = read_json(layout.EVALUATION, "gitloop evaluate")
+    selected = read_json(layout.SELECTED, "gitloop select")
+    gated = _optional(layout.GATES)
+    sections = [
+        *([gates(gated)] if gated else []),
+        candidates(selected),
+        metrics(evaluation),
+        *slices(evaluation),
+        data(loaded, *(_optional(path) for path in (layout.SOURCE, layout.VALIDATION, layout.SPLIT))),
+        pages(),
+    ]
+    for section in sections:
+        ui.table(section.title, section.header, section.rows)
+        if section.text:
+            ui.say(section.text)
+    write_text(layout.REPORT, markdown(f"{loaded.project.name}: {evaluation['candidate']}", sections))
+    ui.say(f"written to {layout.REPORT}")
+
+
+def gates(found: dict[str, Any]) -> Section:
+    failed = sum(one["passed"] is False for one in found["verdicts"])
+    return Section(f"Gates: {failed} failed" if failed else "Gates: passed", HEADER, cells(found["verdicts"]))
+
+
+def candidates(selected: dict[str, Any]) -> Section:
+    rows = [
+        [one["candidate"], one["mean"], one["se"], one["complexity"], one["candidate"] == selected["candidate"] or None]
+        for one in selected["ranking"]
+    ]
+    header = ["candidate", f"cross-validated {selected['metric']}", "standard error", "complexity", "chosen"]
+    return Section("Candidates", header, rows, selected["reason"])
+
+
+def metrics(evaluation: dict[str, Any]) -> Section:
+    rows = [
+        [name, one["value"], one["low"], one["high"], evaluation["baseline"][name], evaluation["train"][name]]
+        for name, one in evaluation["metrics"].items()
+    ]
+    title = f"{evaluation['candidate']} on {evaluation['rows']:,} test rows"
+    return Section(title, ["metric", "value", "low", "high", "baseline", "train"], rows)
+
+
+def slices(evaluation: dict[str, Any]) -> list[Section]:
+    metric = evaluation["metric"]
+    rows = [
+        [column, part, one["rows"], one["metrics"][metric]]
+        for column, parts in evaluation["slices"].items()
+        for part, one in parts.items()
+    ]
+    differences = [
+        [column, rate, one["value"], one["low"], one["high"]]
+        for column, found in evaluation["fairness"].items()
+        for rate, one in found["difference"].items()
+    ]
+    header = ["sensitive column", "rate", "largest difference", "low", "high"]
+    return [
+        *([Section("Slices", ["column", "slice", "rows", metric], rows)] if rows else []),
+        *([Section("Fairness", header, differences)] if differences else []),
+    ]
+
+
+def data(loaded: Settings, source: Any, validation: Any, split: Any) -> Section:
+    """What was read, from the files of the data stages as far as they are there."""
+    window = loaded.data.window
+    rows: list[list[object]] = [["data", loaded.data.name]]
+    if window.since or window.until:
+        rows.append(["window (UTC)", f"{window.since or '…'} to {window.until or '…'}"])
+    facts = [
+        (source, "rows", "rows read"),
+        (source, "sha256", "fingerprint"),
+        (validation, "invalid", "rows set aside"),
+        (validation, "duplicates", "duplicates"),
+        (split, "train", "training rows"),
+        (split, "test", "test rows"),
+    ]
+    for found, key, name in facts:
+        value = found.get(key) if isinstance(found, dict) else None
+        value = value.get("rows") if isinstance(value, dict) else value
+        if isinstance(value, int | str):
+            rows.append([name, value])
+    return Section("Data", ["", ""], rows)
+
+
+def pages() -> Section:
+    named = [
+        ("the data", layout.PROFILE),
+        ("plots", layout.PLOTS),
+        ("predictions", layout.PREDICTIONS),
+        ("metrics", layout.EVALUATION),
+        ("gates", layout.GATES),
+        ("champion", layout.COMPARISON),
+    ]
+    return Section("Where to look", ["", ""], [[name, path.as_posix()] for name, path in named if path.exists()])
+
+
+def markdown(title: str, sections: Sequence[Section]) -> str:
+    parts = [f"# {escaped(title)}\n"]
+    for section in sections:
+        header = [escaped(name) for name in section.header]
+        lines = [f"## {escaped(section.title)}\n"]
+        if section.text:
+            lines.append(f"{escaped(section.text)}\n")
+        lines += [_line(header), _line(["---"] * len(header))]
+        lines += [_line([escaped(ui.cell(value)) for value in row]) for row in section.rows]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+# What Markdown, its tables and HTML give a meaning, as character references; `_` has one at the edge of a word only.
+PLAIN = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*[]|~#@<>&"}
+
+
+def escaped(text: str) -> str:
+    """Text that reads the same in a page and has no meaning there."""
+    return re.sub(r"(?<!\w)_|_(?!\w)", "&#95;", " ".join(text.split()).translate(PLAIN))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _optional(path: Path) -> Any:
+    """The content of a JSON file, or None where the stage has not run."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None

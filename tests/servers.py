@@ -1,0 +1,105 @@
+"""Servers for tests, real ones on loopback: a web server that answers as told, and a throw-away PostgreSQL."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class Answer(NamedTuple):
+    body: bytes = b""
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    length: int | None = None  # what Content-Length claims, where that is not the truth
+
+
+class Web(NamedTuple):
+    url: str
+    answers: dict[str, Answer]  # by path with query
+    requests: list[tuple[str, dict[str, str]]]  # path and headers of each request that came
+
+
+@contextmanager
+def web() -> Iterator[Web]:
+    """A web server; what has no answer is a 404."""
+    answers: dict[str, Answer] = {}
+    requests: list[tuple[str, dict[str, str]]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append((self.path, dict(self.headers)))
+            answer = answers.get(self.path, Answer(b"nothing here", 404))
+            self.send_response(answer.status)
+            for name, value in answer.headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield Web(f"http://127.0.0.1:{server.server_port}", answers, requests)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL cluster of its own; yields a SQLAlchemy URL with a password. Skips where it is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
+        Path(path) for path in [shutil.which("initdb")] if path
+    ]
+    if not found:
+        pytest.skip("PostgreSQL is not installed: `apt-get install postgresql`")
+    tools = found[-1].resolve().parent
+    root = os.geteuid() == 0  # PostgreSQL refuses to run as root
+    if root and not shutil.which("runuser"):
+        pytest.skip("PostgreSQL cannot run as root, and `runuser` is not here: run the tests as another user")
+    folder = Path(tempfile.mkdtemp(prefix="gitloop-postgres-"))
+    prefix = ["runuser", "-u", "postgres", "--"] if root else []
+    if root:
+        shutil.chown(folder, "postgres")
+    secret = folder / "password"
+    secret.write_text("s3cret/p@ss\n")
+    secret.chmod(0o644)
+
+    def tool(*command: str) -> None:
+        done = subprocess.run([*prefix, *command], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+
+    port = free_port()
+    data = str(folder / "data")
+    login = ["-U", "tester", "-A", "scram-sha-256", "--pwfile", str(secret)]
+    tool(str(tools / "initdb"), "-D", data, *login, "-E", "UTF8", "--locale=C", "--no-sync")
+    settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    log = str(folder / "log")
+    try:
+        tool(str(tools / "pg_ctl"), "-D", data, "-w", "-l", log, "-o", f"{settings} -c timezone=Asia/Tokyo", "start")
+        yield f"postgresql+psycopg://tester:s3cret%2Fp%40ss@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*prefix, str(tools / "pg_ctl"), "-D", data, "-m", "immediate", "stop"], cwd=folder, check=False)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,7 @@ setup: $(READY) ## install what requirements.txt locks into .venv
 demo: $(READY) ## generate the flights project into demo/ and run it: data, candidates, gates
 	@if [ -d $(DEMO) ]; then echo '== $(DEMO) is there already and is used as it is; `rm -rf demo` starts afresh'; \
 	else echo '== Generating the flights project into $(DEMO)'; $(MAKE) --no-print-directory $(DEMO); fi
-	@echo '== Its environment is this repository'\''s $(VENV), which holds the versions that it locks'
+	@echo '== It runs in $(VENV), which holds the versions that it locks: nothing more is installed'
 	@echo '== Running its pipeline on the flights of January to March 2013'
 	@$(MAKE) --no-print-directory -C $(DEMO) VENV=$(abspath $(VENV)) train
 	@$(MAKE) --no-print-directory -C $(DEMO) VENV=$(abspath $(VENV)) report
@@ -30,8 +30,9 @@ demo: $(READY) ## generate the flights project into demo/ and run it: data, cand
 	@echo '   reports/profile.html   the data'
 	@echo '   reports/plots/         the chosen model on the test slice'
 	@echo '== Next: change something and run it again; only what depends on it runs'
-	@echo '   cd $(DEMO) && . $(abspath $(VENV))/bin/activate && export PYTHONPATH=$$PWD/src'
-	@echo '   $$EDITOR conf/candidate/boosting.yaml && make train VENV=$(abspath $(VENV))'
+	@echo '   cd $(DEMO)'
+	@echo '   $$EDITOR conf/candidate/boosting.yaml'
+	@echo '   make train VENV=$(abspath $(VENV))'
 
 # cookiecutter copies the whole folder that it is given: give it the template without .venv and the rest.
 $(DEMO):

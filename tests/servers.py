@@ -101,5 +101,10 @@ def postgres() -> Iterator[str]:
         tool(str(tools / "pg_ctl"), "-D", data, "-w", "-l", log, "-o", f"{settings} -c timezone=Asia/Tokyo", "start")
         yield f"postgresql+psycopg://tester:s3cret%2Fp%40ss@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run([*prefix, str(tools / "pg_ctl"), "-D", data, "-m", "immediate", "stop"], cwd=folder, check=False)
+        subprocess.run(
+            [*prefix, str(tools / "pg_ctl"), "-D", data, "-m", "immediate", "stop"],
+            cwd=folder,
+            capture_output=True,
+            check=False,
+        )
         shutil.rmtree(folder, ignore_errors=True)

@@ -48,7 +48,7 @@ def test_params_are_what_dvc_composes(conf: Path) -> None:
 
 def test_stale_params_are_refused_with_the_key(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = conf / "conf/candidate/linear.yaml"
-    path.write_text(path.read_text().replace("C: 1.0", "C: 0.5"))
+    path.write_text(path.read_text().replace("C: 0.1", "C: 0.5"))
     before = (conf / "params.yaml").read_text()
     assert main(["params", "--check"]) == 1
     assert "first difference: candidate.linear.classifier.C); run `gitloop params`" in capsys.readouterr().err
@@ -111,6 +111,18 @@ def test_a_broken_conf_is_one_line(
     assert message in error
     assert len(error.splitlines()) == 1
     assert (conf / "params.yaml").read_text() == before
+
+
+def test_what_a_stage_depends_on_must_be_said(conf: Path, template: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Settings have defaults, DVC's parameters have not."""
+    shutil.copy(template / "dvc.yaml", conf)
+    path = conf / "conf/data/flights.yaml"
+    path.write_text(path.read_text().replace("slices: [origin, carrier]", "").replace("threshold: 0.25", ""))
+    assert main(["params"]) == 2
+    assert [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "conf/data/flights.yaml: data.slices: is missing, and a stage depends on it; add it",
+        "conf/data/flights.yaml: data.threshold: is missing, and a stage depends on it; add it",
+    ]
 
 
 def test_gitloop_outside_a_repository_says_so(

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from gitloop.data import table
-from gitloop.data.request import Request
+from gitloop.data.protocol import Request
 from gitloop.errors import InputError
 
 # Columns known before departure. The delay is read only to tell whether a flight was late.

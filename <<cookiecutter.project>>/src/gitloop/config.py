@@ -54,6 +54,7 @@ def sync(root: Path, check: bool) -> bool:
                 f"conf/candidate/: a file declares {name!r}, but no file has that name; name key and file alike"
             )
     parse(composed)
+    _complete(root, composed)
     path = root / layout.PARAMS
     try:
         current = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
@@ -106,6 +107,24 @@ def _list_candidates(root: Path, check: bool) -> list[str]:
     editor.dump(config, text)
     write_text(path, text.getvalue())
     return there
+
+
+def _complete(root: Path, composed: dict[str, Any]) -> None:
+    """DVC finds no default for what a stage depends on: see that conf/ says it. Raises `InputError` by file and key."""
+    from gitloop.settings import file_of
+
+    path = root / "dvc.yaml"
+    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
+    needed = {key for stage in stages.values() for key in stage.get("do", stage).get("params", []) if "$" not in key}
+    lines = []
+    for key in sorted(needed):
+        place, tree = key.split("."), composed
+        for part in place:
+            tree = tree.get(part, ...) if isinstance(tree, dict) else ...
+        if tree is ...:
+            lines.append(f"{file_of(place, composed)}: {key}: is missing, and a stage depends on it; add it")
+    if lines:
+        raise InputError("\n".join(lines))
 
 
 def _difference(left: Any, right: Any, place: str = "") -> str:

@@ -189,7 +189,7 @@ class Gates(Frozen):
 
     floor: Bounds | None  # metric → worst value allowed
     baseline: float | None  # share of the way from the dummy to perfect that must be won
-    champion: float | None  # how much worse than the champion, in the metric's unit, the interval may allow
+    champion: float | None  # how much worse than the champion the interval may allow (for losses: share of the dummy's)
     slice_floor: Bounds | None  # metric → worst value allowed in any slice
     slice_regression: float | None  # how much worse than the champion any slice may be
     fairness: Bounds | None  # rate → largest difference between groups of a sensitive column
@@ -270,14 +270,14 @@ def _line(detail: ErrorDetails, raw: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in place)
     if detail["type"] == "extra_forbidden":
         known = _keys(Settings, place[:-1])
-        return f"{_file(place, raw)}: {key}: unknown key{nearest(str(place[-1]), known)}"
+        return f"{file_of(place, raw)}: {key}: unknown key{nearest(str(place[-1]), known)}"
     if detail["type"] == "missing":
-        return f"{_file(place, raw)}: {key}: is missing; add it"
+        return f"{file_of(place, raw)}: {key}: is missing; add it"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{_file(place, raw)}: {key + ': ' if key else ''}{message[0].lower() + message[1:]}"
+    return f"{file_of(place, raw)}: {key + ': ' if key else ''}{message[0].lower() + message[1:]}"
 
 
-def _file(place: Sequence[str | int], raw: dict[str, Any]) -> str:
+def file_of(place: Sequence[str | int], raw: dict[str, Any]) -> str:
     """The file in conf/ that sets the key, as far as the composed configuration tells."""
     group = str(place[0]) if place else ""
     if group == "candidate" and len(place) > 1:

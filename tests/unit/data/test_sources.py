@@ -20,9 +20,8 @@ from servers import Answer, Web, postgres, web
 
 from gitloop.contract import Column
 from gitloop.data.places import redact
-from gitloop.data.request import Request
-from gitloop.data.sources import CSV, GoogleSheet, Parquet, Source
-from gitloop.data.sql import SQL
+from gitloop.data.protocol import Request, Source
+from gitloop.data.sources import CSV, SQL, GoogleSheet, Parquet
 from gitloop.errors import InputError
 
 COLUMNS = {
@@ -240,6 +239,7 @@ def test_any_fsspec_url_is_read(memory: Any) -> None:
     source = CSV(path="memory://lake/*.csv*")
     assert rows(source) == ROWS * 2
     assert source.describe() == {"kind": "CSV", "path": "memory://lake/*.csv*", "files": {}}
+    assert rows(CSV(path=Path(put("a.csv", PLAIN)).resolve().as_uri())) == ROWS
     with memory.open("/lake/c.csv", "wb") as file:
         file.write(PLAIN.encode() + b"1,2\n")
     assert refusal(source).startswith("memory:///lake/c.csv: line 4: has 2 fields")

@@ -3,12 +3,12 @@
     source: {_target_: gitloop.data.sources.CSV, path: data/source/*.csv}
     source: {_target_: gitloop.data.sources.Parquet, path: 's3://bucket/table/*.parquet'}
     source: {_target_: gitloop.data.sources.GoogleSheet, sheet: its link}
-    source: {_target_: gitloop.data.sql.SQL, url_env: DATABASE_URL, query: SELECT * FROM sales}
+    source: {_target_: gitloop.data.sources.SQL, url_env: DATABASE_URL, query: SELECT * FROM sales}
 
 A class of your own has two methods, and is named in conf/data/ as `${project.package}.sources.Made`:
 
     import pyarrow as pa
-    from gitloop.data.request import Request
+    from gitloop.data.protocol import Request
 
     class Made:
         def describe(self) -> dict[str, object]:

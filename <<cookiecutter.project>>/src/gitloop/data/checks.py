@@ -10,7 +10,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from gitloop.contract import Column
-from gitloop.data.clean import EXACT
+from gitloop.data.table import EXACT
 
 UNREAD = "unread:"  # a column of this prefix and a name says where that column could not be read
 NOT_READ = {

@@ -17,9 +17,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gitloop.contract import Column
-from gitloop.data.table import identifier, literal
+from gitloop.data.table import EXACT, identifier, literal
 
-EXACT = 2**53  # whole numbers up to here are exact as doubles
 WHITESPACE = " \t\n\r\v\f\u00a0\ufeff"
 NUMBERS = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE")
 TRUE, FALSE = r"true|t|yes|y|1(\.0)?", r"false|f|no|n|0(\.0)?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,16 +18,15 @@ from hydra.utils import instantiate
 from pydantic import ValidationError
 
 from gitloop import layout, settings, ui
-from gitloop.data import table
+from gitloop.data import sources, table
 from gitloop.data.places import reason
-from gitloop.data.request import Request
-from gitloop.data.sources import Source
+from gitloop.data.protocol import Request, Source
 from gitloop.errors import GitloopError, InputError
 from gitloop.files import write_json
 from gitloop.settings import nearest
 
 Result = TypeVar("Result")
-BUILT_IN = [*(f"gitloop.data.sources.{name}" for name in ("CSV", "Parquet", "GoogleSheet")), "gitloop.data.sql.SQL"]
+BUILT_IN = [f"gitloop.data.sources.{name}" for name in sources.__all__]
 TIME = '"the timestamp in UTC"'  # a column beside the source's own
 MEMORY = "512MB"  # what the sort may hold before it spills, beside what the source holds
 
@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb ha
     file = f"{layout.CONF}/data/{data.name}.yaml"
     source = create(data.source, f"{file}: source")
     request = Request(data.columns, data.timestamp, data.window.since, data.window.until)
+    described = _blaming(f"{file}: source", lambda: json.loads(json.dumps(source.describe(), allow_nan=False)))
     rows, schema = store(source, request, file)
     window = {"since": request.since, "until": request.until}
-    described = _blaming(f"{file}: source", source.describe)
     write_json(
         layout.SOURCE,
         {
@@ -105,8 +105,13 @@ def store(source: Source, request: Request, file: str) -> tuple[int, pa.Schema]:
         except Exception as error:
             if failures:
                 raise failures[0] from error
-            if isinstance(error, duckdb.Error | pa.ArrowException) or (isinstance(error, OSError) and not error.errno):
-                raise InputError(f"{layout.RAW}: cannot be written ({reason(error)})") from error
+            if isinstance(error, pa.ArrowNotImplementedError):
+                raise InputError(f"{layout.RAW}: cannot be written ({reason(error)}); cast that column") from error
+            if isinstance(error, duckdb.Error) or (isinstance(error, OSError) and not error.errno):
+                raise InputError(
+                    f"{layout.RAW}: cannot be sorted ({reason(error)}); free the temporary folder (TMPDIR), "
+                    "or set the environment variable GITLOOP_MEMORY above 512MB"
+                ) from error
             raise
 
 
@@ -131,7 +136,7 @@ def arranged(
         f"SELECT {', '.join(map(table.identifier, names))} FROM ({timed}) "
         f"WHERE {request.bounds(TIME)} ORDER BY {TIME} NULLS LAST, {order}"
     )
-    return connection.sql(query).to_arrow_reader(table.CHUNK)
+    return connection.sql(query).to_arrow_reader(table.chunk(len(names)))
 
 
 def nothing(source: Source, request: Request, file: str) -> InputError:

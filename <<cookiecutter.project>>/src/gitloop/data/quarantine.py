@@ -105,7 +105,7 @@ def write_quarantine(connection: duckdb.DuckDBPyConnection, names: list[str], as
     texts = pa.array(aside.texts)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in connection.sql(f"SELECT {select} FROM raw").to_arrow_reader(table.CHUNK):
+        for batch in connection.sql(f"SELECT {select} FROM raw").to_arrow_reader(table.chunk(len(names))):
             codes = aside.codes[batch.column("_row").to_numpy()]
             reasons = texts.take(pa.array(codes[codes > REPEAT]))
             some = batch.filter(pa.array(codes > REPEAT))
@@ -123,7 +123,7 @@ def write_valid(
 
     def batches() -> Iterator[pa.RecordBatch]:
         select = ", ".join(["_row", *map(identifier, columns)])
-        for batch in connection.sql(f"SELECT {select} FROM clean").to_arrow_reader(table.CHUNK):
+        for batch in connection.sql(f"SELECT {select} FROM clean").to_arrow_reader(table.chunk(len(columns))):
             codes = aside.codes[batch.column("_row").to_numpy()]
             kept = batch.filter(pa.array(codes == KEPT)).select(schema.names).cast(schema)
             for name in counted:

@@ -4,7 +4,7 @@
     source: {_target_: gitloop.data.sources.CSV, path: 'https://example.org/table.csv', delimiter: ;, decimal: ','}
     source: {_target_: gitloop.data.sources.Parquet, path: 's3://bucket/year=*/*.parquet'}
     source: {_target_: gitloop.data.sources.GoogleSheet, sheet: its link or its id}
-    source: {_target_: gitloop.data.sql.SQL, url_env: DATABASE_URL, query: SELECT * FROM sales WHERE day >= :since}
+    source: {_target_: gitloop.data.sources.SQL, url_env: DATABASE_URL, query: SELECT * FROM sales WHERE day >= :since}
 
 Your own source is any class with the same two methods in src/<package>/sources.py.
 """
@@ -12,14 +12,13 @@ Your own source is any class with the same two methods in src/<package>/sources.
 from __future__ import annotations
 
 import codecs
-import itertools
 import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -28,34 +27,12 @@ from pydantic import Field, field_validator
 from gitloop.contract import Frozen
 from gitloop.data import delimited, places
 from gitloop.data.places import reason, redact
-from gitloop.data.request import Request
-from gitloop.data.table import CHUNK, connect, identifier, literal
+from gitloop.data.protocol import Request, empty, stream
+from gitloop.data.sql import SQL
+from gitloop.data.table import chunk, connect, identifier, literal
 from gitloop.errors import InputError
 
-
-@runtime_checkable
-class Source(Protocol):
-    """What can be ingested."""
-
-    def describe(self) -> dict[str, Any]:
-        """What is read, as JSON for the fingerprint: the same for the same source, without passwords and tokens."""
-
-    def batches(self, request: Request) -> pa.RecordBatchReader:
-        """The rows as they are, none left out but those outside of the window; text where a type is in doubt.
-
-        Raises `InputError` with one line that says how to mend it.
-        """
-
-
-def empty(schema: pa.Schema) -> pa.RecordBatch:
-    """No rows. Made of nulls: pyarrow's own ways import pandas, which ingest can do without."""
-    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
-
-
-def stream(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
-    """A reader of batches that are made as they are read. The first one tells the schema and may be empty."""
-    first = next(batches)
-    return pa.RecordBatchReader.from_batches(first.schema, itertools.chain([first], batches))
+__all__ = ["CSV", "SQL", "GoogleSheet", "Parquet"]
 
 
 class CSV(Frozen):
@@ -198,7 +175,8 @@ def _rows(
     connection: duckdb.DuckDBPyConnection, query: str, failure: Callable[[Exception], InputError]
 ) -> Iterator[pa.RecordBatch]:
     try:
-        reader = connection.sql(query).to_arrow_reader(CHUNK)
+        relation = connection.sql(query)
+        reader = relation.to_arrow_reader(chunk(len(relation.columns)))
         yield empty(reader.schema)
         yield from reader
     except (duckdb.Error, pa.ArrowException, OSError) as error:

@@ -7,19 +7,20 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-import sqlalchemy
 from pydantic import model_validator
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from gitloop.contract import Frozen
 from gitloop.data.places import reason, redact
-from gitloop.data.request import Request
-from gitloop.data.sources import empty, stream
+from gitloop.data.protocol import Request, empty, stream
 from gitloop.errors import InputError
+
+if TYPE_CHECKING:  # imported where it is used, so that other sources do without
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
 
 CHUNK = 20_000  # rows fetched at a time: Python's objects take more room than Arrow's
 FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)  # bound where the window is open
@@ -40,7 +41,7 @@ class SQL(Frozen):
     """The rows of a query to any database that SQLAlchemy knows.
 
         source:
-          _target_: gitloop.data.sql.SQL
+          _target_: gitloop.data.sources.SQL
           url_env: DATABASE_URL  # the environment variable that holds the URL; or `url: sqlite:///data/source/x.db`
           query: SELECT * FROM sales WHERE sold_at >= :since AND sold_at < :until
 
@@ -68,6 +69,9 @@ class SQL(Frozen):
         return stream(self._batches(request))
 
     def _batches(self, request: Request) -> Iterator[pa.RecordBatch]:
+        import sqlalchemy
+        from sqlalchemy.exc import SQLAlchemyError
+
         url = self._url()
         shown = f"the database of {self.url_env}" if self.url_env else redact(url.render_as_string())
         statement = sqlalchemy.text(self.query)
@@ -93,6 +97,9 @@ class SQL(Frozen):
                 raise InputError(f"{shown}: the query fails ({_saying(error, url)}); mend `source.query`") from error
 
     def _url(self) -> sqlalchemy.URL:
+        import sqlalchemy
+        from sqlalchemy.exc import ArgumentError
+
         given = self.url or os.environ.get(str(self.url_env))
         form = "dialect+driver://user:password@host/name"
         if not given:
@@ -109,6 +116,9 @@ class SQL(Frozen):
 
 
 def _connected(url: sqlalchemy.URL, shown: str) -> sqlalchemy.Connection:
+    import sqlalchemy
+    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+
     try:
         return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect()
     except NoSuchModuleError as error:

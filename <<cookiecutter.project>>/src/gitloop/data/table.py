@@ -32,7 +32,9 @@ from gitloop.files import whole
 Array = np.ndarray[Any, np.dtype[Any]]
 Columns = dict[str, Array]  # name → array of length n
 
-CHUNK = 100_000  # rows held in memory at a time
+CHUNK = 100_000  # rows held in memory at a time, at most
+CELLS = 5_000_000  # values held in memory at a time
+EXACT = 2**53  # whole numbers up to here are exact as doubles
 MEMORY = "1GB"  # what DuckDB may hold before it spills to disk
 
 ARROW: dict[str, pa.DataType] = {
@@ -52,6 +54,7 @@ def connect(memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute(f"SET memory_limit = '{os.environ.get('GITLOOP_MEMORY', memory)}'")
+            connection.execute("SET threads = 2")  # each holds a row group: memory must not depend on the machine
             connection.execute(f"SET temp_directory = {literal(spill)}")
             connection.execute("SET autoinstall_known_extensions = false")
             yield connection
@@ -69,10 +72,15 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def chunk(columns: int) -> int:
+    """Rows of so many columns that are held in memory at a time."""
+    return max(1000, min(CHUNK, CELLS // max(columns, 1)))
+
+
 def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
     """Write record batches as one Parquet file, whole or not at all; the number of rows written.
 
-    The same rows give the same bytes: row groups hold CHUNK rows however the batches, which DuckDB sizes, come.
+    The same rows give the same bytes: row groups are even however the batches, which DuckDB sizes, come.
     """
     rows = 0
     with whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -83,12 +91,12 @@ def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> i
 
 
 def _even(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    held = pa.Table.from_batches([], schema)  # empty_table would import pandas
+    rows, held = chunk(len(schema)), pa.Table.from_batches([], schema)  # empty_table would import pandas
     for batch in batches:
         held = pa.concat_tables([held, pa.Table.from_batches([batch], schema)])
-        while held.num_rows >= CHUNK:
-            yield held.slice(0, CHUNK).combine_chunks()
-            held = held.slice(CHUNK)
+        while held.num_rows >= rows:
+            yield held.slice(0, rows).combine_chunks()
+            held = held.slice(rows)
     if held.num_rows:
         yield held.combine_chunks()
 

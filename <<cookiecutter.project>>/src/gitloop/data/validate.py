@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb ha
     names = raw.schema.to_arrow_schema().names
     _refuse_names([*names, *(name for name in data.columns if name not in names)])
     tally = Tally(rows=raw.num_rows)
-    with table.connect() as connection:
+    with table.connect("500MB") as connection:
         checked = _views(connection, data, names)
         aside = Aside(tally.rows)
         _check(connection, checked, data.target, aside, tally)
@@ -100,7 +100,7 @@ def _check(
     connection: duckdb.DuckDBPyConnection, checked: Mapping[str, Column], target: str, aside: Aside, tally: Tally
 ) -> None:
     """Each chunk through pandera; rows that fail are marked in `aside`."""
-    reader = connection.sql("SELECT * FROM clean").to_arrow_reader(table.CHUNK)
+    reader = connection.sql("SELECT * FROM clean").to_arrow_reader(table.chunk(2 * len(checked)))
     flags = [name.removeprefix(checks.UNREAD) for name in reader.schema.names if name.startswith(checks.UNREAD)]
     schema = checks.schema(checked, flags)
     with ui.progress("rows checked", tally.rows) as advance:

@@ -91,11 +91,11 @@ def _encoder(prepare: Prepare, task: str) -> Any:
     """A category that training has not seen: no column (onehot), -1 (ordinal), the target's mean (target)."""
     if prepare.categorical == "onehot":
         return OneHotEncoder(max_categories=prepare.max_categories, handle_unknown="ignore")
-    if prepare.categorical == "ordinal":
+    if prepare.categorical == "ordinal" or task == "multiclass":  # a target of many classes does not convert to ONNX
         return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     if task == "regression":
         return TargetEncoder(target_type="continuous", cv=KFold(5, shuffle=True, random_state=0))
-    return TargetEncoder(target_type=task, cv=StratifiedKFold(5, shuffle=True, random_state=0))
+    return TargetEncoder(target_type="binary", cv=StratifiedKFold(5, shuffle=True, random_state=0))
 
 
 def _takes_sparse(model: Any) -> bool:

@@ -41,7 +41,8 @@ def compare(loaded: Settings, revision: str | None) -> dict[str, Any]:
     if revision is None:
         return {"judged": False, "why": NONE_YET, "champion": None}
     challenger = chosen.model(loaded)
-    about: dict[str, Any] = {"challenger": _about(challenger), "metric": loaded.data.metric}
+    sha256 = chosen.selected()["model"]["sha256"]
+    about: dict[str, Any] = {"challenger": {"sha256": sha256, **_about(challenger)}, "metric": loaded.data.metric}
     try:
         old = champion(revision)
         about["champion"] = {"revision": old.revision, "commit": old.commit, **_about(old.model)}

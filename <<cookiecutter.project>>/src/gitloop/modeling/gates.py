@@ -25,14 +25,18 @@ def run(arguments: argparse.Namespace) -> None:
     loaded = settings.load()
     gates = loaded.gates
     evaluation = read_json(layout.EVALUATION, "gitloop evaluate")
-    if evaluation["candidate"] != selected()["candidate"]:
+    chosen = selected()
+    if evaluation["candidate"] != chosen["candidate"]:
         raise InputError(f"{layout.EVALUATION}: judges another candidate than {layout.SELECTED}; run `dvc repro`")
     compared = gates.champion is not None or gates.slice_regression is not None
     comparison = compare(loaded, arguments.champion) if compared else {"judged": False, "why": "off"}
+    if compared:
+        write_json(layout.COMPARISON, comparison)
     verdicts = [*judge(gates, evaluation, comparison), behaviour(gates.behaviour)]
     failed = [verdict for verdict in verdicts if verdict.passed is False]
     content = [verdict._asdict() for verdict in verdicts]
-    write_json(layout.GATES, rounded({"candidate": evaluation["candidate"], "passed": not failed, "verdicts": content}))
+    about = {"candidate": chosen["candidate"], "sha256": chosen["model"]["sha256"], "passed": not failed}
+    write_json(layout.GATES, rounded({**about, "verdicts": content}))
     ui.table("gates", HEADER, cells(content))
     if failed:
         raise Refused("\n".join(f"{verdict.rule}: {verdict.why}" for verdict in failed))

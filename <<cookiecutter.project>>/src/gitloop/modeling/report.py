@@ -29,11 +29,12 @@ def run(_: argparse.Namespace) -> None:
     loaded = settings.load()
     evaluation = read_json(layout.EVALUATION, "gitloop evaluate")
     selected = read_json(layout.SELECTED, "gitloop select")
-    gated = _optional(layout.GATES)
+    gated, comparison = _optional(layout.GATES), _optional(layout.COMPARISON)
     sections = [
-        *([gates(gated)] if gated else []),
+        *gates(gated, selected),
         candidates(selected),
         metrics(evaluation),
+        *champion(comparison, selected),
         *slices(evaluation),
         data(loaded, *(_optional(path) for path in (layout.SOURCE, layout.VALIDATION, layout.SPLIT))),
         pages(),
@@ -46,9 +47,30 @@ def run(_: argparse.Namespace) -> None:
     ui.say(f"written to {layout.REPORT}")
 
 
-def gates(found: dict[str, Any]) -> Section:
+def gates(found: dict[str, Any] | None, selected: dict[str, Any]) -> list[Section]:
+    """The verdicts on this very model; a word where they are on another."""
+    if not found:
+        return []
+    if found["sha256"] != selected["model"]["sha256"]:
+        return [
+            Section("Gates: not yet checked", HEADER, [], "The last verdicts are on another model; run `gitloop gate`.")
+        ]
     failed = sum(one["passed"] is False for one in found["verdicts"])
-    return Section(f"Gates: {failed} failed" if failed else "Gates: passed", HEADER, cells(found["verdicts"]))
+    return [Section(f"Gates: {failed} failed" if failed else "Gates: passed", HEADER, cells(found["verdicts"]))]
+
+
+def champion(found: dict[str, Any] | None, selected: dict[str, Any]) -> list[Section]:
+    """The comparison of this very model with the champion, if there is one."""
+    if not found or not found["judged"] or found["challenger"]["sha256"] != selected["model"]["sha256"]:
+        return []
+    rows = [[name, both["champion"], both["challenger"]] for name, both in found["metrics"].items()]
+    gain = found["gain"]
+    title = f"Against {found['champion']['revision']} on {found['rows']:,} rows that neither has trained on"
+    word = (
+        f"{found['metric']} is better by {ui.cell(gain['value'])} ({ui.cell(gain['low'])} to {ui.cell(gain['high'])})."
+    )
+    note = f" Note: {found['note']}." if found["note"] else ""
+    return [Section(title, ["metric", "champion", "challenger"], rows, word + note)]
 
 
 def candidates(selected: dict[str, Any]) -> Section:
@@ -95,18 +117,14 @@ def data(loaded: Settings, source: Any, validation: Any, split: Any) -> Section:
     if window.since or window.until:
         rows.append(["window (UTC)", f"{window.since or '…'} to {window.until or '…'}"])
     facts = [
-        (source, "rows", "rows read"),
-        (source, "sha256", "fingerprint"),
-        (validation, "invalid", "rows set aside"),
-        (validation, "duplicates", "duplicates"),
-        (split, "train", "training rows"),
-        (split, "test", "test rows"),
+        ("rows read", source, "rows"),
+        ("fingerprint", source, "sha256"),
+        ("rows set aside", validation, "invalid"),
+        ("duplicates", validation, "duplicates"),
+        ("training rows", (split or {}).get("rows"), "train"),
+        ("test rows", (split or {}).get("rows"), "test"),
     ]
-    for found, key, name in facts:
-        value = found.get(key) if isinstance(found, dict) else None
-        value = value.get("rows") if isinstance(value, dict) else value
-        if isinstance(value, int | str):
-            rows.append([name, value])
+    rows += [[name, found[key]] for name, found, key in facts if found and found.get(key) is not None]
     return Section("Data", ["", ""], rows)
 
 

@@ -22,9 +22,9 @@ from gitloop.modeling.features import Schema, frame
 
 ABOUT = "gitloop.json"  # in the file, beside skops's own
 
-# What scikit-learn's estimators hold beside the types that skops trusts by itself. Reviewed: numbers and arrays,
-# rebuilt without running anything from the file. skops leaves trees out because forged indices in one can crash the
-# process that predicts; a forged file does not have the hash that Git records, which `load` checks first.
+# What scikit-learn's estimators hold beside the types that skops trusts by itself. Reviewed: numbers, arrays and the two
+# scores of features.keep, rebuilt without running anything from the file. skops leaves trees out because forged indices
+# can crash the process that predicts; a forged file does not have the hash that Git records, which `load` checks first.
 TRUSTED = frozenset(
     {
         "numpy.dtype",
@@ -32,6 +32,8 @@ TRUSTED = frozenset(
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.feature_selection._univariate_selection.f_classif",
+        "sklearn.feature_selection._univariate_selection.f_regression",
         "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
         "sklearn.gaussian_process.kernels.ConstantKernel",
         "sklearn.gaussian_process.kernels.Product",
@@ -85,7 +87,8 @@ class Model:
             return np.asarray(scores >= self.threshold, dtype=np.int8)
         if self.task == "multiclass":
             names: Array = np.asarray(self.classes, dtype=object)
-            return np.take(names, scores.argmax(axis=1))
+            labels: Array = names[scores.argmax(axis=1)]
+            return labels
         return scores
 
 
@@ -156,8 +159,12 @@ def _canonical(dumped: bytes, about: dict[str, Any]) -> bytes:
             if isinstance(node.get("file"), str):
                 name = node["file"]
                 node["file"] = files.setdefault(name, f"{len(files)}{Path(name).suffix}")
-            if isinstance(node.get("__id__"), int):
-                node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
+            # Whether two numbers are one object is chance; it matters for arrays and estimators only.
+            number = node.pop("__id__", None)
+            if number is not None and node["__loader__"] != "JsonNode":
+                node["__id__"] = ids.setdefault(number, len(ids) + 1)
+            if node["__class__"] == "_BinMapper":  # of gradient boosting; it notes how many cores this machine has
+                node["content"]["content"]["n_threads"]["content"] = "1"
         return node
 
     schema = renumber(json.loads(members.pop("schema.json")))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from dvclive import Live
+from scmrepo.exceptions import SCMError
 from sklearn.pipeline import Pipeline
 
 from gitloop import layout, settings, ui
@@ -206,7 +207,11 @@ def _log(result: dict[str, Any], trials: list[tuning.Trial], metric: str) -> Non
     best = None
     pick = max if metrics.greater_is_better(metric) else min
     path = str(layout.candidate_log(result["candidate"]))
-    with Live(path, save_dvc_exp=False, dvcyaml=None, report=None) as live:
+    try:
+        live = Live(path, save_dvc_exp=False, dvcyaml=None, report=None)
+    except SCMError as error:  # DVCLive asks for the commit that an experiment starts from
+        raise InputError(f".git: {error}; commit once (`git add --all && git commit`), then run again") from error
+    with live:
         for trial in trials:
             if trial.complete:
                 best = trial.value if best is None else pick(best, trial.value)

@@ -19,7 +19,8 @@ Folds = list[tuple[Array, Array]]  # row numbers to train on and to check on
 Objective = Callable[[Mapping[str, Any], Array], float]  # parameters, row numbers → cross-validated metric
 
 CONF = "conf/tuning/"
-RUNGS = 4  # halving: the share of rows starts at an eighth
+FACTOR = 3  # halving: one in three goes on, to three times the rows; Hyperband's customary value
+RUNGS = 3
 FEWEST = 1000  # halving: below so many rows scores are mostly noise
 
 
@@ -78,34 +79,37 @@ def search(
     settings: Tuning,
     greater_is_better: bool,
 ) -> tuple[dict[str, Any], list[Trial]]:
-    """The best parameters and every trial; the first is the candidate's `own` arguments, where they lie in the space.
+    """The best parameters and every trial; the first is the candidate's `own`, as far as the space holds them.
 
-    `rows`: one array of row numbers; with successive halving more and more of them (`ladder`), and of the trials that
-    reach the end of one, the better half goes on to the next (Li et al. 2020, A system for massively parallel
-    hyperparameter tuning; Optuna's SuccessiveHalvingPruner).
+    optuna: one trial after another, each proposed by the ones before (tree-structured Parzen estimator), on the last of
+    `rows`. halving: all trials drawn at random, and judged on the first of `rows`; the best third of them is judged on
+    the next, and so on (Jamieson and Talwalkar 2016, Non-stochastic best arm identification, algorithm 1).
     """
     if settings.method == "none" or not space:
         return {}, []
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        direction="maximize" if greater_is_better else "minimize",
-        sampler=optuna.samplers.TPESampler(n_startup_trials=max(2, settings.trials // 2), seed=settings.seed),
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
-    )
-    study.enqueue_trial({key: own[key] for key, dimension in space.items() if _holds(dimension, own.get(key))})
-
-    def attempt(trial: optuna.Trial) -> float:
-        parameters = {key: _suggest(trial, key, dimension) for key, dimension in space.items()}
-        value = math.nan
-        for step, some in enumerate(rows, start=1):
-            value = objective(parameters, some)
-            trial.report(value, step)
-            if step < len(rows) and trial.should_prune():
-                raise optuna.TrialPruned
-        return value
-
+    together = settings.method == "halving"
+    sampler = optuna.samplers.RandomSampler if together else optuna.samplers.TPESampler
+    more: dict[str, Any] = {} if together else {"n_startup_trials": max(2, settings.trials // 2)}
+    direction = "maximize" if greater_is_better else "minimize"
+    study = optuna.create_study(direction=direction, sampler=sampler(seed=settings.seed, **more))
+    study.enqueue_trial({key: own[key] for key in space if key in own and _holds(space[key], own[key])})
+    steps = rows if together else rows[-1:]
     with ui.progress(f"tune {name}", settings.trials) as advance:
-        study.optimize(attempt, settings.trials, callbacks=[lambda study, _: advance(1, _best(study))])
+        for batch in [settings.trials] if together else [1] * settings.trials:
+            left = [study.ask() for _ in range(batch)]
+            proposed = {trial.number: _propose(trial, space) for trial in left}
+            for step, some in enumerate(steps, start=1):
+                values = {}
+                for trial in left:
+                    values[trial.number] = objective(proposed[trial.number], some)
+                    trial.report(values[trial.number], step)
+                goes_on = _best(values, greater_is_better) if step < len(steps) else set()
+                for trial in left:
+                    if trial.number not in goes_on:
+                        _tell(study, trial, values[trial.number], complete=step == len(steps))
+                        advance(1, _shown(study))
+                left = [trial for trial in left if trial.number in goes_on]
     trials = [_told(trial) for trial in study.trials]
     if not any(trial.complete for trial in trials):
         raise InputError(f"{CONF}: rows: {name}: the metric is not defined on any of the rows searched; use more rows")
@@ -113,13 +117,29 @@ def search(
 
 
 def ladder(rows: Array, ordered: bool, possible: Callable[[Array], bool]) -> list[Array]:
-    """An eighth, a quarter, half and all of the rows, the latest where `ordered`; steps not `possible` are left out."""
-    sizes = [len(rows) >> step for step in reversed(range(1, RUNGS))]
+    """A ninth, a third and all of the rows, the latest where `ordered`; steps not `possible` are left out."""
+    sizes = [len(rows) // FACTOR**step for step in reversed(range(1, RUNGS))]
     parts = [rows[-size:] if ordered else rows[:size] for size in sizes if size >= FEWEST]
     return [*(part for part in parts if possible(part)), rows]
 
 
-def _best(study: optuna.Study) -> str:
+def _best(values: Mapping[int, float], greater_is_better: bool) -> set[int]:
+    """The best third, one at least; what is not defined comes last, and of equals the earlier first."""
+    sign = -1 if greater_is_better else 1
+    order = sorted(values, key=lambda number: (math.isnan(values[number]), sign * values[number], number))
+    return set(order[: -(-len(order) // FACTOR)])
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, value: float, complete: bool) -> None:
+    if math.isnan(value):
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    elif complete:
+        study.tell(trial, value)
+    else:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+
+
+def _shown(study: optuna.Study) -> str:
     done = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
     return f"best {study.best_value:.4f}" if done else ""
 
@@ -134,6 +154,10 @@ def _holds(dimension: Dimension, value: Any) -> bool:
         return value in dimension.choices
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     return numeric and float(dimension.low or 0) <= value <= float(dimension.high or 0)
+
+
+def _propose(trial: optuna.Trial, space: Mapping[str, Dimension]) -> dict[str, Any]:
+    return {key: _suggest(trial, key, dimension) for key, dimension in space.items()}
 
 
 def _suggest(trial: optuna.Trial, key: str, dimension: Dimension) -> Any:

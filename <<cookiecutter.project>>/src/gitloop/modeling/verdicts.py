@@ -31,14 +31,22 @@ def judge(gates: Gates, evaluation: Evidence, comparison: Evidence) -> list[Verd
     return [
         *floor(gates.floor, evaluation),
         *baseline(gates.baseline, evaluation),
-        *champion(gates.champion, comparison),
+        *champion(scaled(gates.champion, evaluation), comparison),
         *slice_floor(gates.slice_floor, evaluation),
-        *slice_regression(gates.slice_regression, comparison),
+        *slice_regression(scaled(gates.slice_regression, evaluation), comparison),
         *fairness(gates.fairness, evaluation),
         *calibration(gates.calibration, evaluation),
-        *gap(gates.gap, evaluation),
+        *gap(scaled(gates.gap, evaluation), evaluation),
         *leakage(gates.leakage, evaluation),
     ]
+
+
+def scaled(bound: float | None, evaluation: Evidence) -> float | None:
+    """A bound on a difference in the unit of the metric: for losses it is declared as a share of the dummy's loss."""
+    metric = evaluation["metric"]
+    if bound is None or greater_is_better(metric):
+        return bound
+    return bound * (evaluation["baseline"][metric] or 1.0)
 
 
 def floor(bounds: Bounds | None, evaluation: Evidence) -> list[Verdict]:
@@ -75,7 +83,7 @@ def champion(bound: float | None, comparison: Evidence) -> list[Verdict]:
         return [Verdict("champion", None, "≥", 0 - bound, False, f"{metric} is not defined on the rows compared")]
     why = (
         f"{metric} {_change(gained)} than {comparison['champion']['revision']} on {comparison['rows']:,} rows, "
-        f"and more than {bound:g} worse is not excluded"
+        f"and more than {bound:.4g} worse is not excluded"
     )
     return [_checked("champion", gained["low"], "≥", 0 - bound, why)]
 
@@ -117,7 +125,7 @@ def slice_regression(bound: float | None, comparison: Evidence) -> list[Verdict]
     }
     value = min((one["value"] for one in worse.values()), default=0.0)
     names = [f"{name} {_change(one)}" for name, one in worse.items() if one["value"] < -bound]
-    why = f"{comparison['metric']} of {'; '.join(names)}, more than {bound:g} below the champion"
+    why = f"{comparison['metric']} of {'; '.join(names)}, more than {bound:.4g} below the champion"
     return [_checked("slice_regression", value, "≥", 0 - bound, why)]
 
 
@@ -210,7 +218,7 @@ def cells(verdicts: list[Evidence]) -> list[list[object]]:
         [
             one["rule"],
             one["value"],
-            f"{one['sense']} {one['bound']:g}" if one["sense"] else None,
+            f"{one['sense']} {one['bound']:.4g}" if one["sense"] else None,
             words[one["passed"]],
             one["why"],
         ]

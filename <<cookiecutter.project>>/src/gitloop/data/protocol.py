@@ -1,10 +1,14 @@
-"""What ingest asks of a source."""
+"""What ingest asks of a source, and what a source answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
 
 from gitloop.contract import Column
 from gitloop.data.clean import cleaned
@@ -49,3 +53,28 @@ class Request:
             if bound is not None
         ]
         return f"({time} IS NULL OR ({' AND '.join(inside)}))" if inside else "true"
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What can be ingested."""
+
+    def describe(self) -> dict[str, Any]:
+        """What is read, as JSON for the fingerprint: the same for the same source, without passwords and tokens."""
+
+    def batches(self, request: Request) -> pa.RecordBatchReader:
+        """The rows as they are, none left out but those outside of the window; text where a type is in doubt.
+
+        Raises `InputError` with one line that says how to mend it.
+        """
+
+
+def empty(schema: pa.Schema) -> pa.RecordBatch:
+    """No rows. Made of nulls: pyarrow's own ways import pandas, which ingest can do without."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
+def stream(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
+    """A reader of batches that are made as they are read. The first one tells the schema and may be empty."""
+    first = next(batches)
+    return pa.RecordBatchReader.from_batches(first.schema, itertools.chain([first], batches))

@@ -116,9 +116,10 @@ def _complete(root: Path, composed: dict[str, Any]) -> None:
     path = root / "dvc.yaml"
     stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
     needed = {key for stage in stages.values() for key in stage.get("do", stage).get("params", []) if "$" not in key}
-    lines = []
+    lines: list[str] = []
     for key in sorted(needed):
-        place, tree = key.split("."), composed
+        place = key.split(".")
+        tree: Any = composed
         for part in place:
             tree = tree.get(part, ...) if isinstance(tree, dict) else ...
         if tree is ...:

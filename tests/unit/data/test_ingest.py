@@ -452,7 +452,7 @@ def test_no_room_to_sort_is_one_line(
     said = refusal(capsys)
     assert said.startswith("data/raw.parquet: cannot be sorted (")
     assert said.endswith(
-        "; free the temporary folder (TMPDIR), or set the environment variable GITLOOP_MEMORY above 512MB"
+        "; free the temporary folder (TMPDIR), or set the environment variable GITLOOP_MEMORY above 2GB"
     )
     assert not layout.RAW.exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import pkgutil
 from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ from gitloop.settings import nearest
 Result = TypeVar("Result")
 BUILT_IN = [f"gitloop.data.sources.{name}" for name in sources.__all__]
 TIME = '"the timestamp in UTC"'  # a column beside the source's own
-MEMORY = "512MB"  # what the sort may hold before it spills, beside what the source holds
+LONG = 1000  # bytes a row
+MEMORY, LONG_MEMORY = "512MB", "2GB"
 
 
 def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb has the same signature
@@ -82,14 +84,14 @@ def store(source: Source, request: Request, file: str) -> tuple[int, pa.Schema]:
 
     Without a timestamp they keep the source's order. Holds a bounded number of rows; the sort spills to disk.
     """
-    failures: list[GitloopError] = []
     place = f"{file}: source"
     reader = _blaming(place, lambda: source.batches(request))
     names = [name for name in reader.schema.names if request.wanted(name)]
     schema = pa.schema([reader.schema.field(name) for name in names])
-    with ui.progress("rows", None) as advance, table.connect(MEMORY) as connection:
+    failures: list[GitloopError] = []
+    with ui.progress("rows", None) as advance:
 
-        def batches() -> Iterator[pa.RecordBatch]:
+        def read() -> Iterator[pa.RecordBatch]:
             try:
                 while (batch := _blaming(place, lambda: next(reader, None))) is not None:
                     yield batch.select(names)
@@ -98,21 +100,36 @@ def store(source: Source, request: Request, file: str) -> tuple[int, pa.Schema]:
                 failures.append(failure)
                 raise
 
-        try:
-            rows = arranged(connection, pa.RecordBatchReader.from_batches(schema, batches()), request, file)
-            count = table.write(layout.RAW, rows.schema, _some(rows, lambda: nothing(source, request, file)))
-            return count, rows.schema
-        except Exception as error:
-            if failures:
-                raise failures[0] from error
-            if isinstance(error, pa.ArrowNotImplementedError):
-                raise InputError(f"{layout.RAW}: cannot be written ({reason(error)}); cast that column") from error
-            if isinstance(error, duckdb.Error) or (isinstance(error, OSError) and not error.errno):
-                raise InputError(
-                    f"{layout.RAW}: cannot be sorted ({reason(error)}); free the temporary folder (TMPDIR), "
-                    "or set the environment variable GITLOOP_MEMORY above 512MB"
-                ) from error
-            raise
+        batches = read()
+        head = next((batch for batch in batches if batch.num_rows), None)
+        held = pa.RecordBatchReader.from_batches(schema, itertools.chain([head] if head else [], batches))
+        with table.connect(_memory(head)) as connection:
+            try:
+                rows = arranged(connection, held, request, file)
+                count = table.write(layout.RAW, rows.schema, _some(rows, lambda: nothing(source, request, file)))
+                return count, rows.schema
+            except Exception as error:
+                raise (failures[0] if failures else _failure(error)) from error
+
+
+def _memory(batch: pa.RecordBatch | None) -> str:
+    """What the sort may hold before it spills, beside what the source holds.
+
+    DuckDB pins a block of 256 KB for each of the 2048 rows that it hands on, unless they share one. Rows that do not
+    need half a gigabyte or more for that, however few they are.
+    """
+    return LONG_MEMORY if batch and batch.nbytes / batch.num_rows > LONG else MEMORY
+
+
+def _failure(error: Exception) -> Exception:
+    if isinstance(error, pa.ArrowNotImplementedError):
+        return InputError(f"{layout.RAW}: cannot be written ({reason(error)}); cast that column")
+    if isinstance(error, duckdb.Error) or (isinstance(error, OSError) and not error.errno):
+        return InputError(
+            f"{layout.RAW}: cannot be sorted ({reason(error)}); free the temporary folder (TMPDIR), "
+            "or set the environment variable GITLOOP_MEMORY above 2GB"
+        )
+    return error
 
 
 def arranged(
@@ -129,6 +146,7 @@ def arranged(
     time = request.instant(_kinds(connection, rows.schema))
     keys = [name for name in names if name in request.columns and request.columns[name].has("key")]
     order = ", ".join(map(table.identifier, dict.fromkeys([*keys, *names])))
+    connection.execute("SET threads = 1")  # each would hold as much; the source is read by others meanwhile
     connection.register("rows", rows)
     # OFFSET keeps DuckDB from reading each time off its text again for every bound: a fifth of the time.
     timed = f"SELECT rows.*, {time} AS {TIME} FROM rows OFFSET 0"

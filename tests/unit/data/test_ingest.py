@@ -22,6 +22,7 @@ import pytest
 
 from gitloop import layout
 from gitloop.cli import main
+from gitloop.data import table
 
 CSV = "gitloop.data.sources.CSV"
 PARQUET = "gitloop.data.sources.Parquet"
@@ -187,6 +188,24 @@ def test_mixed_time_zones_are_each_read_as_they_say(configure: Configure) -> Non
     assert ids() == ["2", "3", "5"]
 
 
+@pytest.mark.parametrize(("size", "memory"), [(50, "512MB"), (5000, "2GB")])
+def test_long_rows_are_given_the_memory_that_sorting_them_takes(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, size: int, memory: str
+) -> None:
+    given = []
+    connect = table.connect
+
+    def spy(limit: str = "the default") -> Any:
+        given.append(limit)
+        return connect(limit) if limit != "the default" else connect()
+
+    monkeypatch.setattr(table, "connect", spy)
+    here = configure({"_target_": CSV, "path": "in.csv"}, FEBRUARY)
+    (here / "in.csv").write_text(HEAD + f"2024-02-01,1,1,{'a' * size},n,no\n" * 3)
+    assert main(["ingest"]) == 0
+    assert given == [memory]
+
+
 def test_without_a_timestamp_rows_keep_the_source_s_order(configure: Configure) -> None:
     columns = {name: column for name, column in COLUMNS.items() if name != "at"}
     here = configure({"_target_": CSV, "path": "in.csv"}, columns=columns)
@@ -205,8 +224,8 @@ def test_a_first_chunk_of_nulls_tells_no_type(configure: Configure) -> None:
         connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
     connection.close()
     assert main(["ingest"]) == 0
-    table = pq.read_table(layout.RAW).to_pylist()
-    assert {(row["id"], row["x"]) for row in table if row["x"]} == {("20000", "10000.0"), ("20001", "10000.5")}
+    rows = pq.read_table(layout.RAW).to_pylist()
+    assert {(row["id"], row["x"]) for row in rows if row["x"]} == {("20000", "10000.0"), ("20001", "10000.5")}
 
 
 # Refusals

@@ -69,21 +69,34 @@ def test_predictions_are_those_that_were_judged(task: str, study: Study) -> None
     table = pq.read_table(layout.PREDICTIONS)
     outcome = table.column("outcome").to_numpy(zero_copy_only=False)
     if task == "binary":
-        scores = table.column("score").to_numpy()
+        scores = table.column("predicted_score").to_numpy()
         assert roc_auc_score(outcome == "malignant", scores) == pytest.approx(found["metrics"]["roc_auc"]["value"])
         called = ["malignant" if score >= 0.4 else "benign" for score in scores]  # data.threshold
         assert table.column("predicted").to_pylist() == called
-        assert table.column_names == ["id", "at", "ward", "outcome", "score", "predicted"]
+        assert table.column_names == ["id", "at", "ward", "outcome", "predicted", "predicted_score"]
     elif task == "multiclass":
-        names = [name for name in table.column_names if name.startswith("score_")]
-        assert names == ["score_class_0", "score_class_1", "score_class_2"]
+        names = [name for name in table.column_names if name.startswith("predicted_score_")]
+        assert names == [f"predicted_score_class_{index}" for index in range(3)]
         scores = np.stack([table.column(name).to_numpy() for name in names], axis=1)
         assert log_loss(outcome, scores) == pytest.approx(found["metrics"]["log_loss"]["value"], rel=1e-5)
         assert set(table.column("predicted").to_pylist()) == {"class_0", "class_1", "class_2"}
     else:
-        scores = table.column("score").to_numpy()
-        assert r2_score(outcome, scores) == pytest.approx(found["metrics"]["r2"]["value"], rel=1e-5)
-        assert table.column("predicted").to_pylist() == scores.tolist()
+        values = table.column("predicted").to_numpy()
+        assert r2_score(outcome, values) == pytest.approx(found["metrics"]["r2"]["value"], rel=1e-5)
+        assert table.column_names == ["id", "at", "ward", "outcome", "predicted"]
+
+
+def test_a_column_called_predicted_is_not_overwritten(
+    study: Study, rows_of: Callable[[str], pa.Table], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = rows_of("regression")
+
+    def renamed(values: dict[str, Any]) -> None:
+        values["data"]["columns"]["predicted"] = values["data"]["columns"].pop("id")
+
+    study("regression", renamed, rows.rename_columns(["predicted", *rows.column_names[1:]]))
+    assert main(["evaluate"]) == 2
+    assert "data/predictions.parquet: predicted: is a column of the contract too" in capsys.readouterr().err
 
 
 def test_a_boolean_target_is_predicted_as_one(study: Study, rows_of: Callable[[str], pa.Table]) -> None:
@@ -122,7 +135,7 @@ def test_personal_data_does_not_reach_any_output(study: Study) -> None:
     study("binary", personal)
     found = evaluated()
     assert found["fairness"] == {}
-    assert pq.read_schema(layout.PREDICTIONS).names == ["at", "outcome", "score", "predicted"]
+    assert pq.read_schema(layout.PREDICTIONS).names == ["at", "outcome", "predicted", "predicted_score"]
     assert "north" not in layout.EVALUATION.read_text()
 
 

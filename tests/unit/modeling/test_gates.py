@@ -15,6 +15,7 @@ import yaml
 
 from gitloop import layout
 from gitloop.cli import main
+from gitloop.modeling.gates import behaviour
 from gitloop.settings import Settings
 
 Study = Callable[..., Settings]
@@ -38,7 +39,7 @@ def judged(study: Study) -> Callable[..., None]:
 
 
 def behave(text: str, folder: str = "tests/behaviour") -> None:
-    Path(folder).mkdir(parents=True)
+    Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / "test_model.py").write_text(textwrap.dedent(text))
 
 
@@ -104,32 +105,40 @@ BAD = (
 )
 
 
-@pytest.mark.parametrize(
-    ("text", "code", "words"),
-    [
-        (GOOD, 0, ""),
-        (
-            BAD,
-            1,
-            "test_nothing_ever_matters[1], test_nothing_ever_matters[2], test_needs_what_is_not_there failed; "
-            "run `pytest tests/behaviour`",
-        ),
-        ("", 1, "tests/behaviour has no test that ran; add one"),
-        ("import pytest\ndef test_later(): pytest.skip('later')", 1, "tests/behaviour has no test that ran; add one"),
-        ("import no_such_module", 1, "tests.behaviour.test_model failed; run `pytest tests/behaviour`"),
-    ],
-)
-def test_behaviour(
-    text: str, code: int, words: str, judged: Callable[..., None], capsys: pytest.CaptureFixture[str]
+def test_behaviour_is_judged_with_the_chosen_model(
+    judged: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     others = {"floor": None, "fairness": None, "calibration": None, "gap": None, "leakage": None, "slice_floor": None}
     judged(behaviour="tests/behaviour", **others)
+    behave(GOOD)
+    assert main(["gate"]) == 0
+    assert verdicts()["behaviour"]["passed"] is True
+    behave(BAD)
+    assert main(["gate"]) == 1
+    words = (
+        "test_nothing_ever_matters[1], test_nothing_ever_matters[2], test_needs_what_is_not_there failed; "
+        "run `pytest tests/behaviour`"
+    )
+    assert (verdicts()["behaviour"]["why"], verdicts()["behaviour"]["value"]) == (words, 3)
+    assert f"gitloop gate: behaviour: {words}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "tests/behaviour has no test that ran; add one, or set gates.behaviour to null"),
+        ("import pytest\ndef test_later(): pytest.skip('later')", "tests/behaviour has no test that ran; add one"),
+        ("import no_such_module", "test_model failed; run `pytest tests/behaviour`"),
+    ],
+)
+def test_behaviour_that_nothing_tests_is_refused(
+    text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     behave(text)
-    assert main(["gate"]) == code
-    verdict = verdicts()["behaviour"]
-    assert verdict["passed"] is (code == 0)
-    assert words in verdict["why"]
-    assert not code or words in capsys.readouterr().err
+    verdict = behaviour("tests/behaviour")
+    assert verdict.passed is False
+    assert words in verdict.why
 
 
 def test_a_missing_folder_of_tests_is_a_wrong_configuration(

@@ -17,7 +17,7 @@ from gitloop.settings import LOSSES, METRICS
 
 BETTER = {
     "binary": ([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9], [0.6, 0.4, 0.3, 0.6]),
-    "multiclass": (["a", "b", "c"], np.eye(3) * 0.7 + 0.1, np.full((3, 3), 1 / 3) + np.eye(3)[::-1] * 0.1),
+    "multiclass": (["a", "b", "c"], np.eye(3) * 0.7 + 0.1, np.full((3, 3), 0.3) + np.eye(3)[::-1] * 0.1),
     "regression": ([1.0, 2.0, 4.0], [1.1, 2.1, 3.9], [4.0, 2.0, 1.0]),
 }
 

@@ -377,3 +377,14 @@ def test_a_warning_is_shown_once(study: Study, capsys: pytest.CaptureFixture[str
     error = capsys.readouterr().err
     assert error.count("warning:") == 1
     assert error.startswith("warning: linear: lbfgs failed to converge")
+
+
+def test_a_repository_without_a_commit_is_told_to_commit(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    """DVCLive cannot work in one."""
+    study("binary", quick())
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["dvc", "init", "--quiet"], check=True)
+    assert main(["train", "dummy"]) == 2
+    error = capsys.readouterr().err
+    assert ".git: Empty git repo; commit once (`git add --all && git commit`), then run again" in error
+    assert not layout.candidate_metrics("dummy").exists()

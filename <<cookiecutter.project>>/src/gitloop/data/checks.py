@@ -64,8 +64,9 @@ def failures(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> pd.DataFrame:
         schema.validate(frame, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
-        if cases["index"].isna().any():  # a check itself failed, so that its rows are not known
-            raise
+        if (lost := cases["index"].isna()).any():  # its text would show values
+            column = cases.loc[lost, "column"].iloc[0]
+            raise RuntimeError(f"the checks of column {column} could not run") from None
     else:
         return pd.DataFrame({"row": pd.Series(dtype="int64"), "column": [], "rule": [], "value": []})
     unread = cases["column"].str.startswith(UNREAD)
@@ -78,5 +79,5 @@ def failures(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> pd.DataFrame:
         }
     )
     cells = pd.MultiIndex.from_frame(found[["row", "column"]])
-    lost = (found["rule"] == "missing") & cells.isin(cells[unread])  # unread, so cleaned to nothing: not missing
-    return found[~lost].sort_values("row", kind="stable")
+    emptied = (found["rule"] == "missing") & cells.isin(cells[unread])  # unread, so cleaned to nothing: not missing
+    return found[~emptied].sort_values("row", kind="stable")

@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from pydantic import ValidationError
 
 from gitloop import layout, settings, ui
-from gitloop.data import sources, table
+from gitloop.data import order, sources, table
 from gitloop.data.places import reason
 from gitloop.data.protocol import Request, Source
 from gitloop.errors import GitloopError, InputError
@@ -28,9 +28,6 @@ from gitloop.settings import nearest
 
 Result = TypeVar("Result")
 BUILT_IN = [f"gitloop.data.sources.{name}" for name in sources.__all__]
-TIME = '"the timestamp in UTC"'  # a column beside the source's own
-LONG = 1000  # bytes a row
-MEMORY, LONG_MEMORY = "512MB", "2GB"
 
 
 def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb has the same signature
@@ -80,10 +77,7 @@ def create(spec: dict[str, Any], place: str) -> Source:
 
 
 def store(source: Source, request: Request, file: str) -> tuple[int, pa.Schema]:
-    """Write the window's rows to data/raw.parquet, sorted by (timestamp, keys, all else); their number and schema.
-
-    Without a timestamp they keep the source's order. Holds a bounded number of rows; the sort spills to disk.
-    """
+    """Write the window's rows to data/raw.parquet, sorted, in bounded memory; their number and schema."""
     place = f"{file}: source"
     reader = _blaming(place, lambda: source.batches(request))
     names = [name for name in reader.schema.names if request.wanted(name)]
@@ -103,58 +97,26 @@ def store(source: Source, request: Request, file: str) -> tuple[int, pa.Schema]:
         batches = read()
         head = next((batch for batch in batches if batch.num_rows), None)
         held = pa.RecordBatchReader.from_batches(schema, itertools.chain([head] if head else [], batches))
-        with table.connect(_memory(head)) as connection:
+        with table.connect(order.memory(head)) as connection:
             try:
-                rows = arranged(connection, held, request, file)
+                rows = order.arranged(connection, held, request, file)
                 count = table.write(layout.RAW, rows.schema, _some(rows, lambda: nothing(source, request, file)))
                 return count, rows.schema
             except Exception as error:
-                raise (failures[0] if failures else _failure(error)) from error
+                if failures:
+                    raise failures[0] from error
+                _explain(error)
+                raise
 
 
-def _memory(batch: pa.RecordBatch | None) -> str:
-    """What the sort may hold before it spills, beside what the source holds.
-
-    DuckDB pins a block of 256 KB for each of the 2048 rows that it hands on, unless they share one. Rows that do not
-    need half a gigabyte or more for that, however few they are.
-    """
-    return LONG_MEMORY if batch and batch.nbytes / batch.num_rows > LONG else MEMORY
-
-
-def _failure(error: Exception) -> Exception:
+def _explain(error: Exception) -> None:
     if isinstance(error, pa.ArrowNotImplementedError):
-        return InputError(f"{layout.RAW}: cannot be written ({reason(error)}); cast that column")
+        raise InputError(f"{layout.RAW}: cannot be written ({reason(error)}); cast that column") from error
     if isinstance(error, duckdb.Error) or (isinstance(error, OSError) and not error.errno):
-        return InputError(
+        raise InputError(
             f"{layout.RAW}: cannot be sorted ({reason(error)}); free the temporary folder (TMPDIR), "
             "or set the environment variable GITLOOP_MEMORY above 2GB"
-        )
-    return error
-
-
-def arranged(
-    connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, request: Request, file: str
-) -> pa.RecordBatchReader:
-    """The rows in the window, sorted by content alone, so that the order in which a source gives them means nothing."""
-    names = rows.schema.names
-    if request.timestamp is None:
-        return rows
-    if request.timestamp not in names:
-        raise InputError(
-            f"{file}: columns.{request.timestamp}: the source has no such column{nearest(request.timestamp, names)}"
-        )
-    time = request.instant(_kinds(connection, rows.schema))
-    keys = [name for name in names if name in request.columns and request.columns[name].has("key")]
-    order = ", ".join(map(table.identifier, dict.fromkeys([*keys, *names])))
-    connection.execute("SET threads = 1")  # each would hold as much; the source is read by others meanwhile
-    connection.register("rows", rows)
-    # OFFSET keeps DuckDB from reading each time off its text again for every bound: a fifth of the time.
-    timed = f"SELECT rows.*, {time} AS {TIME} FROM rows OFFSET 0"
-    query = (
-        f"SELECT {', '.join(map(table.identifier, names))} FROM ({timed}) "
-        f"WHERE {request.bounds(TIME)} ORDER BY {TIME} NULLS LAST, {order}"
-    )
-    return connection.sql(query).to_arrow_reader(table.chunk(len(names)))
+        ) from error
 
 
 def nothing(source: Source, request: Request, file: str) -> InputError:
@@ -163,8 +125,8 @@ def nothing(source: Source, request: Request, file: str) -> InputError:
         return InputError(f"{file}: source: has no rows; put some there or name another")
     every = replace(request, since=None, until=None)
     reader = _blaming(f"{file}: source", lambda: source.batches(every))
-    with table.connect(MEMORY) as connection:
-        time = request.instant(_kinds(connection, reader.schema))
+    with table.connect() as connection:
+        time = request.instant(order.kinds(connection, reader.schema))
         connection.register("rows", reader)
         first, last = connection.sql(f"SELECT min({time}), max({time}) FROM rows").fetchall()[0]
     if first is None:
@@ -180,12 +142,6 @@ def span(request: Request) -> str:
     since = f"{request.since} <= " if request.since else ""
     until = f" < {request.until}" if request.until else ""
     return f"{since}{request.timestamp}{until} (UTC)"
-
-
-def _kinds(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -> dict[str, str]:
-    """The types that DuckDB gives the columns."""
-    relation = connection.from_arrow(pa.RecordBatchReader.from_batches(schema, []))
-    return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
 def _some(batches: pa.RecordBatchReader, otherwise: Callable[[], InputError]) -> Iterator[pa.RecordBatch]:

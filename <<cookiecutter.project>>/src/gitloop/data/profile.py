@@ -1,14 +1,18 @@
-"""A page that describes the data: the training rows, and beside them the later rows that models are tested on."""
+"""A page that describes the data: the rows that models are tested on, beside the rows that they are trained on.
+
+Evidently calls the first `current` and the second `reference`, here as in monitoring: what came later is seen against
+what the model learnt from, so that a shift between the two is seen before any model is trained.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataSummaryPreset
 
@@ -16,37 +20,58 @@ from gitloop import layout, settings, ui
 from gitloop.contract import Contract
 from gitloop.data import table
 from gitloop.files import write_text
+from gitloop.settings import Data
 
 UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}(?![0-9a-f])")
+SLICES = (layout.TRAIN, layout.TEST)
 ROWS = 20_000  # drawn from each slice: the page tells what is there, to the eye's precision
 
 
-def run(_: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb has the same signature
     """`gitloop profile`."""
     data = settings.load().data
-    train, test = (sample(path, data) for path in (layout.TRAIN, layout.TEST))
-    write_text(layout.PROFILE, page(train, test, data))
-    ui.say(
-        f"{layout.PROFILE}: the test slice ({len(test):,} rows shown) beside the training rows ({len(train):,} shown)"
+    rows = [table.metadata(path, "gitloop split").num_rows for path in SLICES]
+    slices = [sample(path, data, ROWS) for path in SLICES]
+    shown = [name for name in data.kept if all(part[name].notna().any() for part in slices)]
+    html = page(slices[0][shown], slices[1][shown], data)
+    note = describe(data, rows, [name for name in data.kept if name not in shown])
+    write_text(layout.PROFILE, headed(stable(html), f"{data.name}: the data", note))
+    ui.say(f"{layout.PROFILE}: {note[0]}")
+
+
+def sample(path: Path, contract: Contract, most: int) -> pd.DataFrame:
+    """At most `most` rows of a slice, in order, the columns that are kept: personal data never gets here."""
+    rows = table.metadata(path, "gitloop split").num_rows
+    picked = (
+        np.sort(np.random.default_rng(0).choice(rows, size=most, replace=False)) if rows > most else np.arange(rows)
     )
-
-
-def sample(path: Path, contract: Contract) -> pd.DataFrame:
-    """At most ROWS rows of a slice, in order, the columns that are kept: personal data never gets here."""
-    found = table.read(path, "gitloop split", contract.kept)
-    if found.num_rows > ROWS:
-        picked = np.random.default_rng(0).choice(found.num_rows, size=ROWS, replace=False)
-        found = found.take(pa.array(np.sort(picked)))
-    frame: pd.DataFrame = found.to_pandas()
+    frame: pd.DataFrame = table.pick(path, "gitloop split", picked, contract.kept).to_pandas()
     return frame
 
 
-def page(train: pd.DataFrame, test: pd.DataFrame, contract: Contract) -> str:
-    """Evidently's data summary as one file that loads nothing; `current` is the test slice, `reference` to train on.
+def describe(data: Data, rows: list[int], empty: list[str]) -> list[str]:
+    """Sentences that say what is on the page and what is not."""
+    drawn = f"; shown: at most {ROWS:,} of each, drawn at random" if max(rows) > ROWS else ""
+    sentences = [f"{rows[0]:,} rows to train on (reference) and {rows[1]:,} to test on (current){drawn}."]
+    if empty:
+        sentences.append(f"Not shown, as a slice has no value of them: {', '.join(empty)}.")
+    if any(column.has("pii", "ignored") for column in data.columns.values()):
+        sentences.append("Personal and ignored columns are left out.")
+    return sentences
 
-    Columns without any value have nothing to show and would break the report: they are left out, `validate` names them.
-    """
-    shown = [name for name in contract.kept if train[name].notna().any() and test[name].notna().any()]
+
+def headed(html: str, title: str, sentences: list[str]) -> str:
+    """The page with a title and, above it, sentences."""
+    text = " ".join(map(escape, sentences))
+    header = (
+        f"<header style='margin: 1rem 2rem; font-family: sans-serif'><h1>{escape(title)}</h1><p>{text}</p></header>"
+    )
+    html = html.replace("<head>", f"<head><title>{escape(title)}</title>", 1)
+    return html.replace("<body>", f"<body>{header}", 1)
+
+
+def page(train: pd.DataFrame, test: pd.DataFrame, contract: Contract) -> str:
+    """Evidently's data summary as one file that loads nothing; a column without any value would break it."""
     kinds = {
         "numerical_columns": ("numeric",),
         "categorical_columns": ("categorical", "boolean"),
@@ -54,15 +79,15 @@ def page(train: pd.DataFrame, test: pd.DataFrame, contract: Contract) -> str:
         "text_columns": ("text",),
     }
     columns = {
-        kind: [name for name, _ in contract.items(*types) if name in shown]  # type: ignore[arg-type]
+        kind: [name for name, _ in contract.items(*types) if name in train]  # type: ignore[arg-type]
         for kind, types in kinds.items()
     }
     definition = DataDefinition(**columns)
     current, reference = (
-        Dataset.from_pandas(_plain(part[shown], contract), data_definition=definition) for part in (test, train)
+        Dataset.from_pandas(_plain(part, contract), data_definition=definition) for part in (test, train)
     )
-    html = Report([DataSummaryPreset()]).run(current, reference).get_html_str(as_iframe=False)
-    return stable(html)
+    html: str = Report([DataSummaryPreset()]).run(current, reference).get_html_str(as_iframe=False)
+    return html
 
 
 def _plain(part: pd.DataFrame, contract: Contract) -> pd.DataFrame:

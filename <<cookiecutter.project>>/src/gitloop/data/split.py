@@ -125,17 +125,8 @@ def _write_reference(connection: duckdb.DuckDBPyConnection, data: Data, schema: 
     chance = f"md5_number_lower('{data.split.seed}{SEPARATOR}reference{SEPARATOR}' || place)"
     places = f"SELECT place FROM range({rows}) AS every(place)"
     chosen = connection.sql(f"{places} ORDER BY {chance}, place LIMIT {data.split.reference}").fetchnumpy()["place"]
-    wanted = np.zeros(rows, dtype=bool)
-    wanted[chosen] = True
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        seen = 0
-        train = connection.sql(f"SELECT * FROM read_parquet({literal(layout.TRAIN)})")
-        for batch in train.to_arrow_reader(table.chunk(len(schema))):
-            yield batch.filter(pa.array(wanted[seen : seen + len(batch)]))
-            seen += len(batch)
-
-    return table.write(layout.REFERENCE, schema, batches())
+    reference = table.pick(layout.TRAIN, "gitloop split", np.sort(chosen))
+    return table.write(layout.REFERENCE, schema, reference.to_batches())
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -107,6 +107,19 @@ def read(path: Path, made_by: str, names: list[str] | None = None) -> pa.Table:
         return pq.read_table(path, columns=names, partitioning=None)
 
 
+def pick(path: Path, made_by: str, rows: Array, names: list[str] | None = None) -> pa.Table:
+    """The rows with these numbers (from 0, ascending) of a Parquet file, read one row group at a time."""
+    with _readable(path, made_by), pq.ParquetFile(path, pre_buffer=False) as file:
+        found, first = [file.schema_arrow.empty_table().select(names or file.schema_arrow.names)], 0
+        for group in range(file.num_row_groups):
+            end = first + file.metadata.row_group(group).num_rows
+            inside = rows[(rows >= first) & (rows < end)] - first
+            if len(inside):
+                found.append(file.read_row_group(group, columns=names).take(pa.array(inside)))
+            first = end
+        return pa.concat_tables(found)
+
+
 def metadata(path: Path, made_by: str) -> pq.FileMetaData:
     """Rows and schema of a Parquet file, without its data. Raises `InputError` where it is missing or broken."""
     with _readable(path, made_by):

@@ -13,6 +13,7 @@ from gitloop import layout, settings, ui
 from gitloop.contract import Contract
 from gitloop.data import table
 from gitloop.data.table import Array
+from gitloop.errors import InputError
 from gitloop.files import write_json
 from gitloop.modeling import chosen, diagnosis, features, plots, slices
 from gitloop.modeling.chosen import Rows
@@ -89,22 +90,28 @@ def sample(rows: Rows, how: Evaluation) -> Rows:
 
 
 def predictions(contract: Contract, model: Model, test: Rows, scored: Scored) -> pa.Table:
-    """One row for each test row: keys, timestamp, sensitive columns and target as they are, and what was predicted."""
+    """One row for each test row: keys, timestamp, sensitive columns and target as they are, and what was predicted.
+
+    `predicted`, with `predicted_score` (the probability of positive) or `predicted_score_<class>` where there is one.
+    """
     names = dict.fromkeys([*contract.named("key", "timestamp", "sensitive"), contract.target])
     found = test.table.select([name for name in names if name in contract.kept])
-    if contract.task == "multiclass":
-        for index, name in enumerate(scored.classes or ()):
-            found = found.append_column(f"score_{name}", pa.array(scored.scores[:, index]))
-    else:
-        found = found.append_column("score", pa.array(scored.scores))
     labels = model.labels(scored.scores)
-    if contract.task == "binary":
+    added: dict[str, Array] = {}
+    if contract.task == "multiclass":
+        added = {f"predicted_score_{name}": scored.scores[:, k] for k, name in enumerate(scored.classes or ())}
+    elif contract.task == "binary":
+        added = {"predicted_score": scored.scores}
         column = contract.columns[contract.target]
         labels = labels.astype(bool)
         if column.positive:
             other = next(name for name in column.categories or () if name != column.positive)
             labels = np.where(labels, column.positive, other)
-    return found.append_column("predicted", pa.array(labels.tolist()))
+    for name, values in {"predicted": labels, **added}.items():
+        if name in found.column_names:
+            raise InputError(f"{layout.PREDICTIONS}: {name}: is a column of the contract too; give that another name")
+        found = found.append_column(name, pa.array(values.tolist()))
+    return found
 
 
 def show(evidence: dict[str, Any]) -> None:

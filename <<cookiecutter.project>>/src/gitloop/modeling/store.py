@@ -22,9 +22,9 @@ from gitloop.modeling.features import Schema, frame
 
 ABOUT = "gitloop.json"  # in the file, beside skops's own
 
-# What scikit-learn's estimators hold beside the types that skops trusts by itself. Reviewed: numbers, arrays and the two
-# scores of features.keep, rebuilt without running anything from the file. skops leaves trees out because forged indices
-# can crash the process that predicts; a forged file does not have the hash that Git records, which `load` checks first.
+# What scikit-learn's estimators hold beside the types that skops trusts by itself. Reviewed: numbers, arrays and two
+# scoring functions, rebuilt without running anything from the file. skops leaves trees out because forged indices can
+# crash the process that predicts; a forged file does not have the hash that Git records, which `load` checks first.
 TRUSTED = frozenset(
     {
         "numpy.dtype",

@@ -36,7 +36,8 @@ def test_a_killed_stage_is_finished_by_the_same_command(stage: str, nth: int, co
     killed = subprocess.run(command, cwd=project, env=deadly, capture_output=True, check=False, start_new_session=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
 
-    run(project, "dvc", "repro", "--no-run-cache")
+    run(project, *command)
     assert run(project, "git", "status", "--porcelain").stdout == ""  # dvc.lock and metrics as in the undisturbed run
     left = [path for path in project.rglob(".*.tmp") if ".dvc" not in path.parts]
     assert left == []
+    assert "Running stage" not in run(project, "dvc", "repro").stdout

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitloop.contract import Column
@@ -71,6 +71,7 @@ def test_other_types_to_numbers(kind: str, value: Any, expected: Any) -> None:
     assert clean([value], kind, type="numeric")[0] == [expected]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=20))
 def test_a_number_survives_being_text(numbers: list[float]) -> None:
     assert clean([repr(number) for number in numbers], "VARCHAR", type="numeric")[0] == numbers

@@ -406,7 +406,7 @@ def test_every_broken_rule_is_listed_at_once(repository: Make, columns: Columns,
 def test_names_that_would_be_confused(
     names: list[str], said: str, repository: Make, columns: Columns, values: Values, capsys: Any
 ) -> None:
-    repository(columns, {**{name: values["size"] for name in names}, **values})
+    repository(columns, dict.fromkeys(names, values["size"]) | values)
     assert main(["validate"]) == 2
     assert f"data/raw.parquet: {said}" in capsys.readouterr().err
 
@@ -436,8 +436,8 @@ def test_personal_data_goes_nowhere(repository: Make, columns: Columns, values: 
     repository(columns, values)
     lines = refused(capsys)
     assert lines[1].endswith(
-        "such as row 1, row 2, row 3, row 4, row 5; see data/quarantine.parquet for the reasons; mend the source, or "
-        "the contract in conf/data/small.yaml"
+        "such as row 1 (id 0), row 2 (id 1), row 3 (id 2), row 4 (id 3), row 5 (id 4); "
+        "see data/quarantine.parquet for the reasons; mend the source, or the contract in conf/data/small.yaml"
     )
     assert set(report()["reasons"]) == {
         "card: not a number",

@@ -125,7 +125,7 @@ def of_values(data: Data, tally: Tally) -> Iterator[Broken]:
                 tally.samples[f"{name}: null"],
             )
     for name in tally.naive:
-        if tally.offset[name] and data.columns[name].timezone is None:
+        if tally.naive[name] and tally.offset[name] and data.columns[name].timezone is None:
             yield Broken(
                 f"{name}: mixed time zones, {tally.offset[name]:,} times with an offset "
                 f"and {tally.naive[name]:,} without",

@@ -70,7 +70,7 @@ def _refuse_names(names: list[str]) -> None:
             wrong.append(f"{layout.RAW}: {name}: gitloop needs this name itself; rename the column in the source")
         elif name.casefold() in seen:
             other = seen[name.casefold()]
-            wrong.append(f"{layout.RAW}: {name} and {other}: names must differ in more than case; rename one")
+            wrong.append(f"{layout.RAW}: {other} and {name}: names must differ in more than case; rename one")
         seen[name.casefold()] = name
     if wrong:
         raise InputError("\n".join(wrong))

@@ -290,6 +290,10 @@ def test_an_estimator_of_ones_own(study: Study, mine: str) -> None:
     model = load(Path(told["model"]["path"]), told["model"]["sha256"], targets.packages(spec))
     assert type(model.pipeline["model"]).__name__ == "Share"
 
+    selected = json.loads(layout.SELECTED.read_text()) | {"candidate": "share", "model": told["model"]}
+    layout.SELECTED.write_text(json.dumps(selected))
+    assert main(["evaluate"]) == 0
+
 
 def test_an_estimator_that_will_not_be_trained_is_told_in_one_line(
     study: Study, mine: str, capsys: pytest.CaptureFixture[str]

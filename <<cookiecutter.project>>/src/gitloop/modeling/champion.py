@@ -22,6 +22,7 @@ from gitloop import layout, settings
 from gitloop.errors import InputError
 from gitloop.modeling.features import Derive, derivation
 from gitloop.modeling.store import Model, load
+from gitloop.modeling.targets import packages
 from gitloop.settings import Settings
 
 TAGS = "model@v*"
@@ -71,7 +72,7 @@ def champion(revision: str) -> Champion:
     content = _model(revision, found, Path(chosen["path"]), chosen["sha256"])
     try:
         then = settings.parse(yaml.safe_load(params))
-        model, derive = _loaded(content), _derivation(found, then)
+        model, derive = _loaded(content, then), _derivation(found, then)
     except InputError as error:
         raise Incomparable(f"{revision} cannot be read by today's code: {error}".replace("\n", "; ")) from error
     model = replace(model, threshold=then.data.threshold)
@@ -122,11 +123,11 @@ def _model(revision: str, commit: str, path: Path, expected: str) -> bytes:
     return content
 
 
-def _loaded(content: bytes) -> Model:
+def _loaded(content: bytes, then: Settings) -> Model:
     with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
         copy = Path(folder) / "champion.skops"
         copy.write_bytes(content)
-        return load(copy)
+        return load(copy, packages=packages(then.model_dump()["candidate"]))
 
 
 def _derivation(commit: str, then: Settings) -> Derive | None:

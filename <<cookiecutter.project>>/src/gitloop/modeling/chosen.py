@@ -16,6 +16,7 @@ from gitloop.files import read_json
 from gitloop.modeling.features import Derive, build, target, visible
 from gitloop.modeling.intervals import Scored
 from gitloop.modeling.store import Model, load
+from gitloop.modeling.targets import packages
 from gitloop.settings import Settings
 
 
@@ -39,7 +40,7 @@ def selected() -> dict[str, Any]:
 def model(loaded: Settings) -> Model:
     """The selected model, with today's threshold. Raises `InputError` where its file is missing or another one."""
     chosen = selected()["model"]
-    found = load(Path(chosen["path"]), chosen["sha256"])
+    found = load(Path(chosen["path"]), chosen["sha256"], packages(loaded.model_dump()["candidate"]))
     return replace(found, threshold=loaded.data.threshold)
 
 

@@ -48,6 +48,7 @@ def test_a_contract_cannot_change() -> None:
         ({"type": "numeric", "categories": ["a"]}, "`categories` belongs to categorical columns"),
         ({"type": "categorical", "categories": ["a", "a"]}, "named twice"),
         ({"type": "numeric", "case": "lower"}, "`case` belongs to categorical or text"),
+        ({"type": "categorical", "case": "upper", "categories": ["a"]}, "a category in another case never occurs"),
         ({"type": "numeric", "timezone": "UTC"}, "`timezone` belongs to datetime"),
         ({"type": "datetime", "timezone": "Mars/Base"}, "unknown time zone 'Mars/Base'"),
         ({"type": "text", "role": "timestamp"}, "a timestamp is a datetime column"),

@@ -85,6 +85,8 @@ class Column(Frozen):
         for key, types in belongs.items():
             if getattr(self, key) is not None and self.type not in types:
                 raise ValueError(f"`{key}` belongs to {' or '.join(types)} columns, not to {self.type}; remove it")
+        if self.case and any(name != getattr(name, self.case)() for name in self.categories or ()):
+            raise ValueError(f"`case: {self.case}` changes every value, so a category in another case never occurs")
         if "timestamp" in self.role and self.type != "datetime":
             raise ValueError(f"a timestamp is a datetime column, not {self.type}; set `type: datetime`")
         if "timestamp" in self.role and (self.nullable or "pii" in self.role):

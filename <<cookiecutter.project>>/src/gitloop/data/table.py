@@ -48,7 +48,10 @@ ARROW: dict[str, pa.DataType] = {
 
 @contextmanager
 def connect(memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB connection in UTC with bounded memory that spills to a temporary folder."""
+    """A DuckDB connection in UTC with bounded memory that spills to a temporary folder.
+
+    Raises `InputError` where the folder has no room.
+    """
     with tempfile.TemporaryDirectory(prefix="gitloop-") as spill:
         connection = duckdb.connect()
         try:
@@ -58,6 +61,11 @@ def connect(memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute(f"SET temp_directory = {literal(spill)}")
             connection.execute("SET autoinstall_known_extensions = false")
             yield connection
+        except duckdb.OutOfMemoryException as error:
+            reason = " ".join(str(error).splitlines()[0].split())
+            raise InputError(
+                f"{tempfile.gettempdir()}: has no room for what exceeds memory ({reason}); free it, or set TMPDIR"
+            ) from error
         finally:
             connection.close()
 

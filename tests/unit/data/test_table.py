@@ -16,10 +16,10 @@ def test_what_exceeds_memory_is_spilled() -> None:
 
 
 def test_no_room_to_spill_is_a_clear_error() -> None:
-    with pytest.raises(InputError, match="has no room for what exceeds memory .*; free it, or set TMPDIR"):
-        with table.connect("150MB") as connection:
-            connection.execute("SET max_temp_directory_size = '1MB'")
-            connection.execute(SORT).fetchall()
+    said = "has no room for what exceeds memory .*; free it, or set TMPDIR"
+    with pytest.raises(InputError, match=said), table.connect("150MB") as connection:
+        connection.execute("SET max_temp_directory_size = '1MB'")
+        connection.execute(SORT).fetchall()
 
 
 def test_names_and_texts_cannot_leave_their_quotes() -> None:

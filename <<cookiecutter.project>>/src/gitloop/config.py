@@ -12,7 +12,7 @@ import yaml
 from gitloop import layout
 from gitloop.errors import InputError, Refused
 from gitloop.files import write_text
-from gitloop.settings import nearest
+from gitloop.settings import file_of, nearest, parse
 
 
 def compose(root: Path, overrides: list[str] | None = None) -> dict[str, Any]:
@@ -44,8 +44,6 @@ def sync(root: Path, check: bool) -> bool:
 
     With `check` nothing is written and `Refused` says what is out of step.
     """
-    from gitloop.settings import parse
-
     listed = _list_candidates(root, check)
     composed = compose(root)
     for name in composed.get("candidate") or {}:
@@ -111,8 +109,6 @@ def _list_candidates(root: Path, check: bool) -> list[str]:
 
 def _complete(root: Path, composed: dict[str, Any]) -> None:
     """DVC finds no default for what a stage depends on: see that conf/ says it. Raises `InputError` by file and key."""
-    from gitloop.settings import file_of
-
     path = root / "dvc.yaml"
     stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
     needed = {key for stage in stages.values() for key in stage.get("do", stage).get("params", []) if "$" not in key}

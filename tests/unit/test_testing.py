@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 from gitloop import layout
 from gitloop.files import write_json
-from gitloop.modeling import features, store
+from gitloop.modeling import features, inputs, store
 
 Root = Callable[[dict[str, Any]], Path]
 TESTS = """
@@ -82,7 +82,7 @@ def train(folder: Path) -> None:
     table = pa.table({"age": age, "ward": ["a"] * 2000, "sick": age > 50})
     (folder / "data").mkdir()
     pq.write_table(table, folder / layout.TEST)
-    schema = features.Schema(numeric=("age", "decade"))
+    schema = inputs.Schema(numeric=("age", "decade"))
     columns = {"age": age, "decade": age // 10}
     fitted = make_pipeline(LogisticRegression(max_iter=1000)).fit(
         features.frame(columns, schema), (age > 50).astype(int)

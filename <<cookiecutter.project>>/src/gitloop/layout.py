@@ -28,10 +28,18 @@ EVALUATION = Path("metrics/evaluation.json")
 PROFILE = Path("reports/profile.html")
 PLOTS = Path("reports/plots")
 
+# The chosen model as it is served, in the DVC cache.
+MODEL = Path("model")
+
 # Written by verbs that depend on the state of the world; ignored by Git.
 GATES = Path("reports/gates.json")
 COMPARISON = Path("reports/comparison.json")
 REPORT = Path("reports/report.md")
+
+
+def data_conf(name: str) -> Path:
+    """The file that declares the source, the window and the contract."""
+    return CONF / "data" / f"{name}.yaml"
 
 
 def candidate_metrics(name: str) -> Path:

@@ -209,6 +209,33 @@ class Gates(Frozen):
         return _known(value, RATES, "rate")
 
 
+class Log(Frozen):
+    """Where predictions and truths are kept: JSON lines in `folder`, sent on to a database where one is named."""
+
+    folder: str = "predictions"
+    url: str | None = None  # of SQLAlchemy
+    url_env: str | None = None  # the environment variable that holds it
+    keep_days: int = Field(default=90, ge=1)  # older files are deleted
+    max_megabytes: int = Field(default=1024, ge=1)  # on this disk; what is beyond is dropped, and counted
+
+    @model_validator(mode="after")
+    def _one_url(self) -> Self:
+        if self.url is not None and self.url_env is not None:
+            raise ValueError("give `url` or `url_env`, not both")
+        return self
+
+
+class Serving(Frozen):
+    """How the chosen model answers."""
+
+    port: int = Field(default=3000, ge=1, le=65535)
+    workers: int = Field(default=1, ge=1)  # processes
+    max_rows: int = Field(default=1000, ge=1)  # in one request
+    max_kilobytes: int = Field(default=1024, ge=1)  # of one request's body
+    token_env: str | None = None  # the environment variable that holds the token callers must send; null: none
+    log: Log | None  # null: predictions are not kept
+
+
 class Settings(Frozen):
     """Everything in params.yaml."""
 
@@ -219,6 +246,7 @@ class Settings(Frozen):
     tuning: Tuning
     evaluation: Evaluation
     gates: Gates
+    serving: Serving
 
     @model_validator(mode="after")
     def _comparable(self) -> Self:
@@ -285,7 +313,7 @@ def file_of(place: Sequence[str | int], raw: dict[str, Any]) -> str:
     if group == "data":
         data = raw.get("data")
         name = data.get("name") if isinstance(data, dict) else None
-        return f"{layout.CONF}/data/{name or '*'}.yaml"
+        return layout.data_conf(name or "*").as_posix()
     if group == "project":
         return f"{layout.CONF}/project.yaml"
     files = sorted((layout.CONF / group).glob("*.yaml")) if group else []

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from gitloop.arrays import Array, Columns
     from gitloop.contract import Contract
-    from gitloop.data.table import Array, Columns
-    from gitloop.modeling.features import Derive
+    from gitloop.modeling.inputs import Derive
     from gitloop.settings import Settings
 
 ROWS = 500  # enough for a mean, few enough to be quick
@@ -42,7 +42,7 @@ def contract(_settings: Settings) -> Contract:
 
 @pytest.fixture(scope="session")
 def derive(_settings: Settings) -> Derive:
-    from gitloop.modeling.features import derivation
+    from gitloop.modeling.inputs import derivation
 
     found = derivation(_settings.features)
     if found is None:
@@ -56,7 +56,7 @@ def _test_rows(_settings: Settings) -> Columns:
 
     from gitloop import layout
     from gitloop.data.table import arrays, read
-    from gitloop.modeling.features import visible
+    from gitloop.modeling.inputs import visible
 
     if not layout.TEST.exists():
         pytest.skip(f"{layout.TEST}: not there; run `make train` or `dvc pull` first")
@@ -75,7 +75,7 @@ def columns(_test_rows: Columns) -> Columns:
 def predict(_settings: Settings) -> Callable[[Columns], Array]:
     from gitloop import layout
     from gitloop.modeling import chosen
-    from gitloop.modeling.features import build, derivation
+    from gitloop.modeling.inputs import build, derivation
 
     if not layout.SELECTED.exists():
         pytest.skip(f"{layout.SELECTED}: not there, no model is chosen yet; run `make train` first")

@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from gitloop import layout
 from gitloop.data.table import arrays
 from gitloop.files import write_json
-from gitloop.modeling import features, store
+from gitloop.modeling import features, inputs, store
 from gitloop.settings import Settings, parse
 
 LOADERS = {"binary": load_breast_cancer, "multiclass": load_wine, "regression": load_diabetes}
@@ -86,11 +86,11 @@ def choose(loaded: Settings, **arguments: Any) -> str:
     """Train a model of the rows in data/train.parquet and make it the chosen one; the sha256 of its file."""
     data = loaded.data
     train = pq.read_table(layout.TRAIN)
-    derive = features.derivation(loaded.features)
-    built = features.build(arrays(train, data.columns, features.visible(data)), data, derive)
+    derive = inputs.derivation(loaded.features)
+    built = inputs.build(arrays(train, data.columns, inputs.visible(data)), data, derive)
     y = features.target(train, data)
     kinds = {name: values.dtype.kind for name, values in built.items()}
-    schema = features.Schema(
+    schema = inputs.Schema(
         numeric=tuple(name for name in built if kinds[name] == "f"),
         categorical=tuple(name for name in built if kinds[name] == "O"),
     )

@@ -12,10 +12,11 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
-from gitloop.data.table import Array, Columns
+from gitloop.arrays import Array, Columns
 from gitloop.errors import InputError
 from gitloop.modeling import candidates
-from gitloop.modeling.features import Schema, frame
+from gitloop.modeling.features import frame
+from gitloop.modeling.inputs import Schema
 from gitloop.settings import Candidate, Features
 
 SCHEMA = Schema(numeric=("age", "income"), categorical=("town", "trade"))

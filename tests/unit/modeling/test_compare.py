@@ -19,7 +19,7 @@ from dvc.repo import Repo
 
 from gitloop import layout
 from gitloop.cli import main
-from gitloop.modeling import champion, chosen, features
+from gitloop.modeling import champion, chosen, inputs
 from gitloop.modeling.metrics import compute
 from gitloop.settings import Settings
 
@@ -91,7 +91,7 @@ def compared(*arguments: str, code: int = 0) -> dict[str, Any]:
 
 def said(loaded: Settings) -> dict[str, float]:
     """Every metric of the chosen model on the test slice, as things are now."""
-    rows = chosen.rows(layout.TEST, loaded.data, features.derivation(loaded.features))
+    rows = chosen.rows(layout.TEST, loaded.data, inputs.derivation(loaded.features))
     return compute("binary", rows.y, *chosen.score(chosen.model(loaded), rows.columns))
 
 
@@ -136,7 +136,7 @@ def test_each_model_is_scored_with_the_code_and_the_threshold_of_its_own_revisio
     compared()
     assert layout.COMPARISON.read_bytes() == again
     # Today's modules are as they were.
-    assert "other" in features.derivation(loaded.features)({name: np.ones(2) for name in loaded.data.features})  # type: ignore[misc]
+    assert "other" in inputs.derivation(loaded.features)({name: np.ones(2) for name in loaded.data.features})  # type: ignore[misc]
 
 
 def test_the_same_model_gains_nothing(repository: Study) -> None:

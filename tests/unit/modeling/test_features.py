@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gitloop.arrays import Columns
 from gitloop.contract import Contract
-from gitloop.data.table import Columns
 from gitloop.errors import InputError
-from gitloop.modeling import features
-from gitloop.modeling.features import Derive, Schema
+from gitloop.modeling import features, inputs
+from gitloop.modeling.inputs import Derive, Schema
 from gitloop.settings import Features
 
 ROLES: dict[str, dict[str, Any]] = {
@@ -70,7 +70,7 @@ def test_features_and_derived_columns_come_in_canonical_types(columns: Columns, 
             "days": (given["at"] - given["opened"]) / np.timedelta64(1, "D"),
         }
 
-    built = features.build(columns, contract, derive)
+    built = inputs.build(columns, contract, derive)
     assert list(built) == ["age", "member", "town", "note", "month", "grown", "initial", "days"]
     assert {
         name: values.dtype.kind for name, values in built.items() if name in ("town", "note", "initial")
@@ -88,9 +88,9 @@ def test_the_derivation_sees_features_and_the_timestamp_only(columns: Columns, c
         seen.update(given)
         return {}
 
-    features.build(columns, contract, derive)
+    inputs.build(columns, contract, derive)
     assert seen == {"at", "opened", "age", "member", "town", "note"}
-    assert "gender" not in features.build(columns, contract, None)
+    assert "gender" not in inputs.build(columns, contract, None)
 
     def leak(given: Columns) -> Columns:
         return {"clever": given["bought"]}
@@ -98,7 +98,7 @@ def test_the_derivation_sees_features_and_the_timestamp_only(columns: Columns, c
     with pytest.raises(
         InputError, match=r"leak: failed with KeyError: 'bought'; mend it \(it is given at, opened, age"
     ):
-        features.build(columns, contract, leak)
+        inputs.build(columns, contract, leak)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_is_no_feature_is_refused(returned: Any, message: str, columns: Col
         return returned
 
     with pytest.raises(InputError, match=rf"test_features\..*derive: {message}") as refused:
-        features.build(columns, contract, derive)
+        inputs.build(columns, contract, derive)
     assert refused.value.exit_code == 2
 
 
@@ -154,7 +154,7 @@ def test_a_derivation_from_other_rows_is_refused(
 ) -> None:
     message = rf"{derive.__name__}: {column}: depends on other rows or on chance.* derive each row from itself alone"  # type: ignore[attr-defined]
     with pytest.raises(InputError, match=message):
-        features.check_pure(derive, columns, contract)
+        inputs.check_pure(derive, columns, contract)
 
 
 def test_a_derivation_that_changes_its_input_is_refused(columns: Columns, contract: Contract) -> None:
@@ -164,7 +164,7 @@ def test_a_derivation_that_changes_its_input_is_refused(columns: Columns, contra
 
     before = columns["age"].copy()
     with pytest.raises(InputError, match="derive: age: is changed in place; work on a copy"):
-        features.check_pure(derive, columns, contract)
+        inputs.check_pure(derive, columns, contract)
     np.testing.assert_array_equal(columns["age"], before)
 
 
@@ -173,7 +173,7 @@ def test_a_derivation_that_drops_a_column_for_some_rows_is_refused(columns: Colu
         return {"big": given["age"]} if len(given["age"]) > 1 else {}
 
     with pytest.raises(InputError, match="big: depends on other rows"):
-        features.check_pure(derive, columns, contract)
+        inputs.check_pure(derive, columns, contract)
 
 
 def test_a_pure_derivation_passes_whatever_its_rounding(columns: Columns, contract: Contract) -> None:
@@ -184,18 +184,18 @@ def test_a_pure_derivation_passes_whatever_its_rounding(columns: Columns, contra
             "place": given["town"] + "/" + given["note"],
         }
 
-    features.check_pure(derive, columns, contract)
-    features.check_pure(None, columns, contract)
+    inputs.check_pure(derive, columns, contract)
+    inputs.check_pure(None, columns, contract)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent.derive", "'absent.derive' cannot be imported .ModuleNotFoundError.*; name a function as"),
-        ("mine.absent", "cannot be imported .AttributeError"),
-        ("derive", "cannot be imported"),
-        ("mine.NUMBER", "is not a function; name one, or null"),
-        ("broken.derive", "cannot be imported .ZeroDivisionError"),
+        ("absent.derive", "there is no 'absent.derive'; is absent among the project's dependencies?"),
+        ("mine.deriv", "there is no 'mine.deriv'; did you mean 'mine.derive'?"),
+        ("derive", "there is no 'derive'; is derive among"),
+        ("mine.NUMBER", "'mine.NUMBER' is not a class or function; name one"),
+        ("broken.derive", "broken cannot be imported .ZeroDivisionError"),
     ],
 )
 def test_a_derivation_that_is_not_there(
@@ -205,9 +205,9 @@ def test_a_derivation_that_is_not_there(
     (tmp_path / "broken.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match=rf"conf/features/default.yaml: derive: .*{message}"):
-        features.derivation(Features(derive=name))
-    assert callable(features.derivation(Features(derive="mine.derive")))
-    assert features.derivation(Features(derive=None)) is None
+        inputs.derivation(Features(derive=name))
+    assert callable(inputs.derivation(Features(derive="mine.derive")))
+    assert inputs.derivation(Features(derive=None)) is None
     sys.modules.pop("mine", None)
 
 
@@ -253,7 +253,7 @@ def test_no_feature_left_is_said(contract: Contract) -> None:
 
 def test_one_row_is_the_same_alone_as_among_others(columns: Columns, contract: Contract) -> None:
     """A lone row whose values are missing must not become None, an int or pandas' own string type."""
-    built = features.build(columns, contract, None)
+    built = inputs.build(columns, contract, None)
     schema = features.schema(built, contract, Features())
     many = features.frame(built, schema)
     assert [str(kind) for kind in many.dtypes] == ["float64", "float64", "object", "object"]

@@ -21,9 +21,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from gitloop.data.table import Columns
+from gitloop.arrays import Columns
 from gitloop.errors import InputError
-from gitloop.modeling.features import Schema, frame
+from gitloop.modeling.features import frame
+from gitloop.modeling.inputs import Schema
 from gitloop.modeling.store import Model, load, save
 
 LOADERS = {"binary": load_breast_cancer, "multiclass": load_wine, "regression": load_diabetes}

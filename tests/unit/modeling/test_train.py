@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from gitloop import layout
+from gitloop import layout, targets
 from gitloop.cli import main
 from gitloop.data.table import arrays
-from gitloop.modeling import features, targets
+from gitloop.modeling import inputs
 from gitloop.modeling.store import load
 from gitloop.settings import METRICS, Settings
 
@@ -194,7 +194,7 @@ def test_useless_columns_are_left_out_and_told(study: Study, rows_of: Callable[[
         "twin": f"duplicate of {name}",
     }
     assert told["features"]["kept"] is None
-    columns = features.build(arrays(rows, loaded.data.columns, features.visible(loaded.data)), loaded.data, None)
+    columns = inputs.build(arrays(rows, loaded.data.columns, inputs.visible(loaded.data)), loaded.data, None)
     assert np.isfinite(load(layout.candidate_model("linear")).scores(columns)).all()
 
 

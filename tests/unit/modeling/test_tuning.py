@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gitloop.data.table import Array
+from gitloop.arrays import Array
 from gitloop.errors import InputError
 from gitloop.modeling.tuning import Trial, folds, ladder, search
 from gitloop.settings import Dimension, Tuning

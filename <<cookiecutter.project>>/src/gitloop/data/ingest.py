@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import itertools
 import json
-import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pydantic import ValidationError
 
-from gitloop import layout, settings, ui
+from gitloop import layout, settings, targets, ui
 from gitloop.data import order, sources, table
 from gitloop.data.places import reason
 from gitloop.data.protocol import Request, Source
@@ -33,7 +32,7 @@ BUILT_IN = [f"gitloop.data.sources.{name}" for name in sources.__all__]
 def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb has the same signature
     """`gitloop ingest`."""
     data = settings.load().data
-    file = f"{layout.CONF}/data/{data.name}.yaml"
+    file = layout.data_conf(data.name).as_posix()
     source = create(data.source, f"{file}: source")
     request = Request(data.columns, data.timestamp, data.window.since, data.window.until)
     described = _blaming(f"{file}: source", lambda: json.loads(json.dumps(source.describe(), allow_nan=False)))
@@ -56,14 +55,7 @@ def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb ha
 def create(spec: dict[str, Any], place: str) -> Source:
     """The source that `spec` names by `_target_`. Raises `InputError` naming the file and key, `place`."""
     target = str(spec["_target_"])
-    try:
-        kind = pkgutil.resolve_name(target)
-    except Exception as error:
-        hint = nearest(target, BUILT_IN)
-        raise InputError(
-            f"{place}._target_: {target!r} cannot be loaded ({type(error).__name__}: {reason(error)}){hint}"
-            + ("" if "mean" in hint else ", or your own class in src/<package>/sources.py")
-        ) from error
+    kind = targets.locate(f"{place}._target_", target, BUILT_IN)
     try:
         source = instantiate(spec, _convert_="all")
     except InstantiationException as error:

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gitloop import layout
+from gitloop.arrays import Array
 from gitloop.contract import Column
 from gitloop.data import table
 from gitloop.data.rules import LEVELS, SAMPLES, Tally
-from gitloop.data.table import Array, identifier
+from gitloop.data.table import identifier
 from gitloop.settings import Data
 
 KEPT, REPEAT = 0, 1

@@ -74,7 +74,7 @@ def share(part: int, whole: int) -> str:
 
 def of_columns(data: Data, names: list[str]) -> Iterator[Broken]:
     """Columns that the contract needs and the table lacks; columns that it has too many and the contract refuses."""
-    conf = f"{layout.CONF}/data/{data.name}.yaml"
+    conf = layout.data_conf(data.name).as_posix()
     extra = [name for name in names if name not in data.columns]
     for name, column in data.columns.items():
         if name not in names and not column.has("ignored"):
@@ -100,7 +100,7 @@ def dropped(data: Data, names: list[str]) -> Iterator[str]:
 
 def of_values(data: Data, tally: Tally) -> Iterator[Broken]:
     """Rules about rows and values."""
-    conf, rules = f"{layout.CONF}/data/{data.name}.yaml", data.rules
+    conf, rules = layout.data_conf(data.name).as_posix(), data.rules
     if tally.valid < rules.min_rows:
         yield Broken(
             f"{tally.valid:,} valid rows, rules.min_rows is {rules.min_rows:,}", f"widen `window` or lower it in {conf}"

@@ -60,7 +60,7 @@ def _ordered(
 
 
 def _conf(data: Data) -> str:
-    return f"{layout.CONF}/data/{data.name}.yaml"
+    return layout.data_conf(data.name).as_posix()
 
 
 def describe(connection: duckdb.DuckDBPyConnection, data: Data, plan: Plan) -> dict[str, Any]:

@@ -1,15 +1,4 @@
-"""Tables on disk and as arrays: DuckDB for what exceeds memory, NumPy for what a model sees.
-
-Canonical types, in every Parquet file from `validate` on and in every array:
-
-| contract    | Parquet             | array                     | missing |
-|-------------|---------------------|---------------------------|---------|
-| numeric     | double              | float64                   | NaN     |
-| boolean     | bool                | float64 (0, 1)            | NaN     |
-| categorical | string              | object (str)              | ""      |
-| text        | string              | object (str)              | ""      |
-| datetime    | timestamp[us], UTC  | datetime64[us], UTC       | NaT     |
-"""
+"""Tables on disk and as arrays: DuckDB for what exceeds memory, NumPy for what a model sees."""
 
 from __future__ import annotations
 
@@ -18,19 +7,16 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gitloop.arrays import Array, Columns
 from gitloop.contract import Column
 from gitloop.errors import InputError
 from gitloop.files import whole
-
-Array = np.ndarray[Any, np.dtype[Any]]
-Columns = dict[str, Array]  # name → array of length n
 
 CHUNK = 100_000  # rows held in memory at a time, at most
 CELLS = 5_000_000  # values held in memory at a time

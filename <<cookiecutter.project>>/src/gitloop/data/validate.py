@@ -170,7 +170,7 @@ def _personal(connection: duckdb.DuckDBPyConnection, data: Data, rows: int) -> I
         if found := pii.suspect(value for (value,) in values):
             yield (
                 f"{layout.RAW}: {name}: {found[1]:.0%} of the values looked at are like {found[0]}; "
-                f"if this is personal data, declare `role: pii` in {layout.CONF}/data/{data.name}.yaml"
+                f"if this is personal data, declare `role: pii` in {layout.data_conf(data.name)}"
             )
 
 

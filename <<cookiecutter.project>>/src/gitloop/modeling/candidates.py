@@ -20,9 +20,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 from sklearn.utils import get_tags
 
+from gitloop import targets
 from gitloop.errors import InputError
-from gitloop.modeling import targets
-from gitloop.modeling.features import Schema
+from gitloop.modeling.inputs import Schema
 from gitloop.settings import Candidate, Dimension, Features, Prepare, Spec, nearest
 
 

@@ -20,10 +20,10 @@ import yaml
 
 from gitloop import layout, settings
 from gitloop.errors import InputError
-from gitloop.modeling.features import Derive, derivation
+from gitloop.modeling.inputs import Derive, derivation
 from gitloop.modeling.store import Model, load
-from gitloop.modeling.targets import packages
 from gitloop.settings import Settings
+from gitloop.targets import packages
 
 TAGS = "model@v*"
 

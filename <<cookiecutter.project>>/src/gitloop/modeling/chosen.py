@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from gitloop import layout
+from gitloop.arrays import Array, Columns
 from gitloop.contract import Contract
-from gitloop.data.table import Array, Columns, arrays, read
+from gitloop.data.table import arrays, read
 from gitloop.errors import InputError
 from gitloop.files import read_json
-from gitloop.modeling.features import Derive, build, target, visible
+from gitloop.modeling.features import target
+from gitloop.modeling.inputs import Derive, build, visible
 from gitloop.modeling.intervals import Scored
 from gitloop.modeling.store import Model, load
-from gitloop.modeling.targets import packages
 from gitloop.settings import Settings
+from gitloop.targets import packages
 
 
 class Rows(NamedTuple):

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from gitloop import layout, settings, ui
+from gitloop.arrays import Array
 from gitloop.contract import Contract
-from gitloop.data.table import Array, arrays
+from gitloop.data.table import arrays
 from gitloop.files import write_json
-from gitloop.modeling import chosen, features, slices
+from gitloop.modeling import chosen, inputs, slices
 from gitloop.modeling.champion import Champion, Incomparable, champion, newest, todays_training_hash
 from gitloop.modeling.chosen import Rows
 from gitloop.modeling.intervals import Draws, Scored, paired
@@ -46,7 +47,7 @@ def compare(loaded: Settings, revision: str | None) -> dict[str, Any]:
     try:
         old = champion(revision)
         about["champion"] = {"revision": old.revision, "commit": old.commit, **_about(old.model)}
-        rows = chosen.rows(layout.TEST, loaded.data, features.derivation(loaded.features))
+        rows = chosen.rows(layout.TEST, loaded.data, inputs.derivation(loaded.features))
         unseen, note = _unseen(loaded.data.timestamp, rows.table, challenger, old)
         if unseen.sum() < loaded.evaluation.slice_rows:
             raise Incomparable(
@@ -117,14 +118,14 @@ def _score(old: Champion, table: pa.Table, today: Contract) -> Scored:
         raise Incomparable(
             f"{old.revision} cannot be compared: it predicts {then.target} ({then.task}) as then declared"
         )
-    needed = features.visible(then)
+    needed = inputs.visible(then)
     for name in needed:
         if name not in table.column_names:
             raise Incomparable(f"{old.revision} cannot be compared: needs column {name}")
         if then.columns[name].type != today.columns[name].type:
             kinds = f"{then.columns[name].type} column {name}, which is {today.columns[name].type} now"
             raise Incomparable(f"{old.revision} cannot be compared: needs the {kinds}")
-    return chosen.score(old.model, features.build(arrays(table, then.columns, needed), then, old.derive))
+    return chosen.score(old.model, inputs.build(arrays(table, then.columns, needed), then, old.derive))
 
 
 def show(comparison: dict[str, Any]) -> None:

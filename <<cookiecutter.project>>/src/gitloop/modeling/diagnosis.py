@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from gitloop.data.table import Array, Columns, arrays
-from gitloop.modeling import features
+from gitloop.arrays import Array, Columns
+from gitloop.data.table import arrays
+from gitloop.modeling import inputs
 from gitloop.modeling.chosen import Rows, score
-from gitloop.modeling.features import Derive, Schema
+from gitloop.modeling.inputs import Derive, Schema
 from gitloop.modeling.intervals import Scored
 from gitloop.modeling.metrics import compute, gain, skill
 from gitloop.modeling.store import Model
@@ -59,7 +60,7 @@ def importance(loaded: Settings, model: Model, sampled: Rows, derive: Derive | N
     The columns are those of the contract, shuffled before anything is derived from them; the most important first.
     """
     data = loaded.data
-    raw = arrays(sampled.table, data.columns, features.visible(data))
+    raw = arrays(sampled.table, data.columns, inputs.visible(data))
     rows = len(sampled.y)
     generator = np.random.default_rng(loaded.evaluation.seed)
     shuffles = np.concatenate([generator.permutation(rows) for _ in range(REPEATS)])
@@ -68,7 +69,7 @@ def importance(loaded: Settings, model: Model, sampled: Rows, derive: Derive | N
     found: dict[str, dict[str, float]] = {}
     for name in raw:
         shuffled: Columns = {**repeated, name: raw[name][shuffles]}
-        scored = score(model, features.build(shuffled, data, derive))
+        scored = score(model, inputs.build(shuffled, data, derive))
         losses = [
             gain(data.metric, best, compute(data.task, sampled.y, part, scored.threshold, scored.classes)[data.metric])
             for part in np.split(scored.scores, REPEATS)

@@ -10,14 +10,14 @@ import pyarrow as pa
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from gitloop import layout, settings, ui
+from gitloop.arrays import Array
 from gitloop.contract import Contract
 from gitloop.data import table
-from gitloop.data.table import Array
 from gitloop.errors import InputError
 from gitloop.files import write_json
-from gitloop.modeling import chosen, diagnosis, features, plots, slices
+from gitloop.modeling import chosen, diagnosis, inputs, plots, slices
 from gitloop.modeling.chosen import Rows
-from gitloop.modeling.features import Derive
+from gitloop.modeling.inputs import Derive
 from gitloop.modeling.intervals import Draws, Scored, bootstrap
 from gitloop.modeling.metrics import compute, rounded
 from gitloop.modeling.store import Model
@@ -28,7 +28,7 @@ def run(_: argparse.Namespace) -> None:
     """`gitloop evaluate`."""
     loaded = settings.load()
     model = chosen.model(loaded)
-    derive = features.derivation(loaded.features)
+    derive = inputs.derivation(loaded.features)
     train = chosen.rows(layout.TRAIN, loaded.data, derive)
     test = chosen.rows(layout.TEST, loaded.data, derive)
     scored = chosen.score(model, test.columns)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gitloop.data.table import Array
+from gitloop.arrays import Array
 from gitloop.modeling.metrics import compute, gain
 from gitloop.modeling.weighted import Statistic, statistics
 

@@ -16,7 +16,7 @@ import numpy as np
 from gitloop.settings import LOSSES, METRICS
 
 if TYPE_CHECKING:
-    from gitloop.data.table import Array
+    from gitloop.arrays import Array
 
 
 def greater_is_better(metric: str) -> bool:

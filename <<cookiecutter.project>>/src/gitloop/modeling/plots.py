@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from gitloop.data.table import Array
+from gitloop.arrays import Array
 from gitloop.files import whole, write_text
 from gitloop.modeling.intervals import Scored
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gitloop.arrays import Array, Columns
 from gitloop.contract import Column
-from gitloop.data.table import Array, Columns
 from gitloop.modeling.intervals import Draws, Scored, resampled
 from gitloop.modeling.metrics import compute
 from gitloop.modeling.weighted import Statistic, share

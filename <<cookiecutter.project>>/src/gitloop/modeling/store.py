@@ -15,10 +15,11 @@ import joblib
 import numpy as np
 import skops.io
 
-from gitloop.data.table import Array, Columns
+from gitloop.arrays import Array, Columns
 from gitloop.errors import InputError
 from gitloop.files import whole
-from gitloop.modeling.features import Schema, frame
+from gitloop.modeling.features import frame
+from gitloop.modeling.inputs import Schema
 
 ABOUT = "gitloop.json"  # in the file, beside skops's own
 

@@ -14,11 +14,12 @@ from dvclive import Live
 from scmrepo.exceptions import SCMError
 from sklearn.pipeline import Pipeline
 
-from gitloop import layout, settings, ui
-from gitloop.data.table import Array, Columns, arrays, read
+from gitloop import layout, settings, targets, ui
+from gitloop.arrays import Array, Columns
+from gitloop.data.table import arrays, read
 from gitloop.errors import InputError
 from gitloop.files import write_json
-from gitloop.modeling import candidates, features, metrics, targets, tuning
+from gitloop.modeling import candidates, features, inputs, metrics, tuning
 from gitloop.modeling.store import Model, save
 from gitloop.settings import Settings, nearest
 
@@ -88,7 +89,7 @@ class _Bench:
 
     name: str
     loaded: Settings
-    schema: features.Schema
+    schema: inputs.Schema
     columns: Columns
     y: Array
     groups: Array | None
@@ -164,16 +165,16 @@ class _Bench:
 def _bench(name: str, loaded: Settings, table: pa.Table) -> _Bench:
     data = loaded.data
     if table.num_rows == 0:
-        raise InputError(f"{layout.TRAIN}: has no rows; widen the window in conf/data/{data.name}.yaml")
-    derive = features.derivation(loaded.features)
-    raw = arrays(table, data.columns, features.visible(data))
-    features.check_pure(derive, raw, data)
-    columns = features.build(raw, data, derive)
+        raise InputError(f"{layout.TRAIN}: has no rows; widen the window in {layout.data_conf(data.name)}")
+    derive = inputs.derivation(loaded.features)
+    raw = arrays(table, data.columns, inputs.visible(data))
+    inputs.check_pure(derive, raw, data)
+    columns = inputs.build(raw, data, derive)
     y = features.target(table, data)
     if data.task != "regression" and len(np.unique(y)) < 2:
         raise InputError(
             f"{layout.TRAIN}: {data.target}: has one class only, so there is nothing to learn; "
-            f"widen the window in conf/data/{data.name}.yaml"
+            f"widen the window in {layout.data_conf(data.name)}"
         )
     group = data.split.group
     groups = None if group is None else table.column(group).cast(pa.string()).fill_null("").to_numpy()

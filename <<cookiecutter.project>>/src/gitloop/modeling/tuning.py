@@ -11,7 +11,7 @@ import optuna
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
 
 from gitloop import ui
-from gitloop.data.table import Array
+from gitloop.arrays import Array
 from gitloop.errors import InputError
 from gitloop.settings import Dimension, Tuning
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gitloop.data.table import Array
+from gitloop.arrays import Array
 from gitloop.modeling.metrics import coded
 from gitloop.settings import METRICS
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gitloop.errors import InputError
+from gitloop.settings import nearest
 
 
-def locate(where: str, target: str) -> Any:
-    """The class or function with this dotted name. Raises `InputError` with the nearest right name."""
+def locate(where: str, target: str, known: Sequence[str] = ()) -> Any:
+    """The class or function with this dotted name. Raises `InputError` with the nearest right name.
+
+    `known`: names to suggest where not even the package is there.
+    """
     parts = target.split(".")
     found: Any = None
     for index, part in enumerate(parts):
@@ -22,7 +26,10 @@ def locate(where: str, target: str) -> Any:
         except Exception as error:  # a module may fail in any way while it is imported
             if not (isinstance(error, ModuleNotFoundError) and error.name == path):
                 raise InputError(f"{where}: {path} cannot be imported ({type(error).__name__}: {error})") from error
-            mend = _near(found, inside, part) if inside else f"; is {part} among the project's dependencies?"
+            if inside:
+                mend = _near(found, inside, part)
+            else:
+                mend = nearest(target, known) if known else f"; is {part} among the project's dependencies?"
             raise InputError(f"{where}: there is no {target!r}{mend}") from error
     if not callable(found):
         raise InputError(f"{where}: {target!r} is not a class or function; name one")

@@ -1,0 +1,1 @@
+"""Integration: the chosen model as a package, a service, a prediction log and batch scores."""

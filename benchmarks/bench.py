@@ -46,15 +46,15 @@ def measure(where: Path, *command: str) -> Cost:
     return Cost(seconds, usage.ru_maxrss / 1024)
 
 
-def alternate(one: tuple[Path, Sequence[str]], other: tuple[Path, Sequence[str]], times: int) -> tuple[float, float]:
-    """Median seconds of two commands run by turns, so that noise of the machine falls on both."""
-    taken: tuple[list[float], list[float]] = ([], [])
+def alternate(commands: Sequence[tuple[Path, Sequence[str]]], times: int) -> list[float]:
+    """Median seconds of commands run by turns, so that noise of the machine falls on all of them."""
+    taken: list[list[float]] = [[] for _ in commands]
     for turn in range(times + 1):
-        for seconds, (where, command) in zip(taken, (one, other), strict=True):
+        for seconds, (where, command) in zip(taken, commands, strict=True):
             cost = measure(where, *command)
             if turn:  # the first turn warms the file cache
                 seconds.append(cost.seconds)
-    return statistics.median(taken[0]), statistics.median(taken[1])
+    return [statistics.median(seconds) for seconds in taken]
 
 
 def say(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

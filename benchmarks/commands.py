@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ TIMES = 9
 def help_text() -> None:
     """`gitloop --help` beside an interpreter that does nothing. To reach: under 6 times."""
     gitloop = str(Path(sys.executable).parent / "gitloop")
-    ours, bare = alternate((Path(), [gitloop, "--help"]), (Path(), [sys.executable, "-c", "pass"]), TIMES)
+    ours, bare = alternate([(Path(), [gitloop, "--help"]), (Path(), [sys.executable, "-c", "pass"])], TIMES)
     say(
         f"gitloop --help (median of {TIMES}, by turns)",
         ["gitloop --help, s", "python -c pass, s", "ratio", "to reach"],
@@ -23,16 +24,37 @@ def help_text() -> None:
 
 
 def nothing_changed() -> None:
-    """`dvc repro` when nothing changed, beside that of an empty one-stage project. To reach: at most 1.2 times."""
+    """`dvc repro` when nothing changed, beside projects of one and of as many stages that hold nothing.
+
+    To reach: at most 1.2 times the project of one stage.
+    """
     with project() as ours, tempfile.TemporaryDirectory(prefix="gitloop-bench-") as folder:
         run(ours, "dvc", "repro")
-        empty = Path(folder)
-        (empty / "dvc.yaml").write_text("stages:\n  one: {cmd: touch out, outs: [out]}\n")
-        for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro"]):
-            run(empty, *command)
-        full, bare = alternate((ours, ["dvc", "repro"]), (empty, ["dvc", "repro"]), TIMES)
+        count = len(run(ours, "dvc", "stage", "list", "--name-only").stdout.split())
+        one, many = Path(folder) / "one", Path(folder) / "many"
+        _chain(one, 1)
+        _chain(many, count)
+        seconds = alternate([(where, ["dvc", "repro"]) for where in (ours, one, many)], TIMES)
     say(
         f"dvc repro, nothing changed (median of {TIMES}, by turns)",
-        ["flights pipeline, s", "empty one-stage project, s", "ratio", "to reach"],
-        [[round(full, 2), round(bare, 2), round(full / bare, 2), "≤ 1.2"]],
+        ["project", "stages", "seconds", "ratio", "to reach"],
+        [
+            ["flights pipeline", count, round(seconds[0], 2), round(seconds[0] / seconds[1], 2), "≤ 1.2"],
+            ["empty", 1, round(seconds[1], 2), 1.0, ""],
+            ["empty", count, round(seconds[2], 2), round(seconds[2] / seconds[1], 2), ""],
+        ],
     )
+
+
+def _chain(where: Path, count: int) -> None:
+    """A DVC project of so many stages, each a copy of the one before, with a parameter each."""
+    where.mkdir()
+    stages = {
+        f"s{i}": {"cmd": f"cp o{i} o{i + 1}", "deps": [f"o{i}"], "params": [f"p{i}"], "outs": [f"o{i + 1}"]}
+        for i in range(count)
+    }
+    (where / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+    (where / "params.yaml").write_text("".join(f"p{i}: {i}\n" for i in range(count)))
+    (where / "o0").touch()
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro"]):
+        run(where, *command)

@@ -26,7 +26,8 @@ os.environ.update(
         "GIT_COMMITTER_NAME": "Tester",
         "GIT_COMMITTER_EMAIL": "tester@example.org",
         "MPLBACKEND": "Agg",
-        "OMP_WAIT_POLICY": "passive",  # as gitloop.modeling sets it, and here scikit-learn may be imported first
+        "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": "10000",  # as gitloop.modeling sets it, and here scikit-learn may be imported first
     }
 )
 

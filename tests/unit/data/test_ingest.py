@@ -294,7 +294,8 @@ def test_a_window_without_rows_tells_what_there_is(
     [
         (
             {"_target_": "nowhere.sources.Sales"},
-            "conf/data/mine.yaml: source._target_: there is no 'nowhere.sources.Sales'; use one of gitloop.data.sources.CSV, ",
+            "conf/data/mine.yaml: source._target_: there is no 'nowhere.sources.Sales'; use one of "
+            "gitloop.data.sources.CSV, ",
         ),
         (
             {"_target_": "broken.Sales"},

@@ -257,7 +257,10 @@ def test_a_derived_column_is_a_feature(study: Study, mine: str) -> None:
     [
         ("shifted", "study.mine.shifted: next: depends on other rows or on chance"),
         ("leak", "study.mine.leak: failed with KeyError: 'outcome'; mend it (it is given at, mean_radius"),
-        ("areas", "conf/features/default.yaml: derive: 'study.mine.areas' cannot be imported"),
+        (
+            "areas",
+            "conf/features/default.yaml: derive: there is no 'study.mine.areas'; did you mean 'study.mine.area'?",
+        ),
     ],
 )
 def test_a_derivation_that_would_skew_or_leak_is_refused(

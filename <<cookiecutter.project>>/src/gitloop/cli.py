@@ -55,6 +55,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb("gitloop.modeling.train", "tune and train one candidate", "gitloop train boosting", (_NAME,)),
     "select": Verb("gitloop.modeling.select", "pick the best candidate and say why", "gitloop select"),
     "evaluate": Verb("gitloop.modeling.evaluate", "judge the chosen model on the test slice", "gitloop evaluate"),
+    "package": Verb("gitloop.serving.package", "put the chosen model into model/, to be served", "gitloop package"),
     "gate": Verb(
         "gitloop.modeling.gates",
         "check the chosen model against every bound",

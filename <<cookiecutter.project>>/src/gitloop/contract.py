@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
@@ -185,7 +186,7 @@ class Contract(Frozen):
     def timestamp(self) -> str | None:
         return next(iter(self.named("timestamp")), None)
 
-    @property
+    @cached_property  # asked for at each prediction
     def features(self) -> list[str]:
         return self.named("feature")
 
@@ -193,7 +194,7 @@ class Contract(Frozen):
     def keys(self) -> list[str]:
         return self.named("key")
 
-    @property
+    @cached_property
     def kept(self) -> list[str]:
         """Columns that go on past validation: all but ignored and personal data."""
         return [name for name, column in self.columns.items() if not column.has("ignored", "pii")]

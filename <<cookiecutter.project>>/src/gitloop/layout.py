@@ -30,6 +30,10 @@ PLOTS = Path("reports/plots")
 
 # The chosen model as it is served, in the DVC cache.
 MODEL = Path("model")
+CARD = Path("MODEL_CARD.md")  # its card, in Git
+
+# Where a Bento's model comes from; written when it is built.
+ORIGIN = Path("origin.json")
 
 # Written by verbs that depend on the state of the world; ignored by Git.
 GATES = Path("reports/gates.json")

@@ -18,7 +18,7 @@ Derive = Callable[[Columns], Mapping[str, Array]]
 
 CONF = "conf/features/default.yaml"
 PROBES = 20  # rows that are derived one by one
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = 1e30  # of a number: leaves room in float32 for what a model multiplies and adds
 
 
 class Schema(Frozen):
@@ -39,7 +39,8 @@ def derivation(settings: Features) -> Derive | None:
 
 def visible(contract: Contract) -> list[str]:
     """What the derivation may read: features and the timestamp. Never the target, keys, or personal data."""
-    return [name for name in contract.named("feature", "timestamp") if name in contract.kept]
+    kept = set(contract.kept)
+    return [name for name in contract.named("feature", "timestamp") if name in kept]
 
 
 def build(columns: Columns, contract: Contract, derive: Derive | None) -> Columns:
@@ -47,9 +48,10 @@ def build(columns: Columns, contract: Contract, derive: Derive | None) -> Column
 
     Datetime features are for `derive` alone. Raises `InputError` naming the function and the column.
     """
-    given = {name: columns[name] for name in visible(contract)}
-    built = {name: given[name] for name in contract.features if contract.columns[name].type != "datetime"}
-    return built if derive is None else built | _derived(derive, given, contract)
+    built = {name: columns[name] for name in contract.features if contract.columns[name].type != "datetime"}
+    if derive is None:
+        return built
+    return built | _derived(derive, {name: columns[name] for name in visible(contract)}, contract)
 
 
 def _derived(derive: Derive, given: Columns, contract: Contract) -> Columns:

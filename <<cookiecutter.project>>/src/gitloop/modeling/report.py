@@ -16,12 +16,13 @@ from gitloop.settings import Settings
 
 
 class Section(NamedTuple):
-    """One table; rows are as long as `header`."""
+    """A text, points, and a table where there is a header, as long as each of the rows."""
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[object]]
     text: str = ""
+    points: Sequence[str] = ()
 
 
 def run(_: argparse.Namespace) -> None:
@@ -147,7 +148,9 @@ def markdown(title: str, sections: Sequence[Section]) -> str:
         lines = [f"## {escaped(section.title)}\n"]
         if section.text:
             lines.append(f"{escaped(section.text)}\n")
-        lines += [_line(header), _line(["---"] * len(header))]
+        lines += [f"- {escaped(point)}" for point in section.points]
+        if header:
+            lines += [_line(header), _line(["---"] * len(header))]
         lines += [_line([escaped(ui.cell(value)) for value in row]) for row in section.rows]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)

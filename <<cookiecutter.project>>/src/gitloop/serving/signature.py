@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from gitloop.contract import Column, Contract, Frozen
+from gitloop.errors import InputError
 from gitloop.files import read_json
 from gitloop.modeling.inputs import Schema, visible
 
@@ -24,13 +28,13 @@ class Signature(Frozen):
     labels: tuple[str, ...]  # binary: negative, positive; multiclass: what the columns of the scores mean; else none
     threshold: float  # binary: positive from this probability on
 
-    @property
+    @cached_property
     def inputs(self) -> dict[str, Column]:
         """What a prediction needs: features, and the timestamp where there is a derivation that may read it."""
         names = visible(self.contract) if self.derive else self.contract.features
         return {name: self.contract.columns[name] for name in names}
 
-    @property
+    @cached_property
     def passengers(self) -> dict[str, Column]:
         """What a caller may send along for the log: keys, sensitive columns and the timestamp that are no inputs."""
         names = self.contract.named("key", "sensitive", "timestamp")
@@ -38,5 +42,13 @@ class Signature(Frozen):
 
 
 def read(folder: Path) -> Signature:
-    """Raises `InputError` where it is missing or broken."""
-    return Signature.model_validate(read_json(folder / FILE, "gitloop package"))
+    """Without the rest of the model. Raises `InputError` where it is missing or broken."""
+    return parse(folder / FILE, read_json(folder / FILE, "gitloop package"))
+
+
+def parse(path: Path, value: Any) -> Signature:
+    """Raises `InputError` where it is not what this version of gitloop writes."""
+    try:
+        return Signature.model_validate(value)
+    except ValidationError as error:
+        raise InputError(f"{path}: is not a signature of this version of gitloop; run `dvc repro package`") from error

@@ -68,6 +68,15 @@ VERBS: dict[str, Verb] = {
         "gitloop compare --champion model@v1.0.0",
         (_CHAMPION,),
     ),
+    "serve": Verb(
+        "gitloop.serving.serve",
+        "start the service of the chosen model",
+        "gitloop serve --port 3001",
+        (
+            _argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)"),
+            _argument("--port", type=int, help="(default: conf/serving/)"),
+        ),
+    ),
     "report": Verb(
         "gitloop.modeling.report",
         "show the candidates, metrics and gates, and write them as Markdown",

@@ -55,6 +55,7 @@ class Column(Frozen):
     positive: str | None = None  # categorical binary target: the category that is predicted
     case: Literal["lower", "upper"] | None = None  # text is brought to this case before it is checked
     timezone: str | None = None  # datetime: where times without an offset were read off; kept as UTC
+    logged: bool = True  # whether a service writes it to its prediction log
     unit: str | None = None
     description: str | None = None
 
@@ -97,6 +98,8 @@ class Column(Frozen):
             raise ValueError("a category is named twice; name each once")
         if not self.role:
             raise ValueError("no role; leave `role` out for a feature, or say `role: ignored`")
+        if not self.logged and ("timestamp" in self.role or not {"feature", "key", "sensitive"} & set(self.role)):
+            raise ValueError("`logged: false` belongs to what a service is sent: features, keys and sensitive columns")
         alone = {"target", "ignored"} & set(self.role)
         if alone and len(self.role) > 1:
             raise ValueError(f"`{min(alone)}` stands alone; remove the other roles")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import types
 import typing
 from collections.abc import Sequence
@@ -269,6 +270,15 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """`; did you mean …?`, or the possible names where none is near."""
     match = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {match[0]!r}?" if match else f"; use one of {', '.join(known)}"
+
+
+def secret(variable: str | None, place: str) -> str | None:
+    """What the environment variable holds; None where none is named. Raises `InputError` where it is not set."""
+    if variable is None:
+        return None
+    if not (value := os.environ.get(variable)):
+        raise InputError(f"{place}: the environment variable {variable} is not set; set it, or put null in its place")
+    return value
 
 
 def load(root: Path = Path()) -> Settings:

@@ -16,15 +16,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gitloop.arrays import ISO, OFFSET, WHITESPACE
 from gitloop.contract import Column
 from gitloop.data.table import EXACT, identifier, literal
 
-WHITESPACE = " \t\n\r\v\f\u00a0\ufeff"
 NUMBERS = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE")
 TRUE, FALSE = r"true|t|yes|y|1(\.0)?", r"false|f|no|n|0(\.0)?"
-OFFSET = r"(Z| ?UTC|[+-]\d\d(:?\d\d)?)"
-# Stricter than DuckDB's cast, which takes `infinity`, `epoch` and names of time zones.
-ISO = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(" + OFFSET + ")?)?"
 
 
 class Cleaned(NamedTuple):
@@ -91,6 +88,7 @@ def _datetime(source: str, raw: str, timezone: str | None) -> Cleaned:
     if raw.startswith("TIMESTAMP") or raw == "DATE":
         return Cleaned(_utc(f"CAST({source} AS TIMESTAMP)", timezone))
     text = _stripped(source, raw)
+    # Stricter than DuckDB's cast, which takes `infinity`, `epoch` and names of time zones.
     iso = f"CASE WHEN regexp_full_match(upper({text}), {literal(ISO)}) THEN upper({text}) END"
     offset = f"regexp_matches({iso}, {literal('[T ].*' + OFFSET + '$')})"
     # A cast to TIMESTAMP would drop the offset silently, so each kind has its own.

@@ -10,7 +10,8 @@ from benchmarks.bench import edit, measure, project, run, say
 
 WINDOWS = {"20k": "2013-01-25", "80k": "2013-04-01", "320k": "2013-12-24"}
 CANDIDATES = ["boosting", "dummy", "forest", "linear"]
-STAGES = ["ingest", "validate", "split", "profile", *(f"train:{name}" for name in CANDIDATES), "select", "evaluate"]
+STAGES = ["ingest", "validate", "split", "profile", *(f"train:{name}" for name in CANDIDATES)]
+STAGES += ["select", "evaluate", "package"]
 # The same work with the same libraries in one process, without DVC.
 SCRIPT = f"""
 from gitloop.cli import main

@@ -26,6 +26,9 @@ KILLER = Path(__file__).parent / "killer"
         ("select", 1),
         ("evaluate", 1),
         ("evaluate", 2),
+        ("package", 2),
+        ("package", 6),
+        ("package", 7),
     ],
 )
 def test_a_killed_stage_is_finished_by_the_same_command(stage: str, nth: int, copied: Callable[..., Path]) -> None:

@@ -18,7 +18,7 @@ def test_the_tree_is_clean_after_a_run(trained: Path) -> None:
     """DVC's own .gitignore entries and the results' places are part of the template."""
     assert run(trained, "git", "status", "--porcelain").stdout == ""
     committed = run(trained, "git", "show", "--name-only", "--format=", "HEAD").stdout.split()
-    assert {path.split("/")[0] for path in committed} == {"conf", "params.yaml", "dvc.lock", "metrics"}
+    assert {path.split("/")[0] for path in committed} == {"MODEL_CARD.md", "conf", "params.yaml", "dvc.lock", "metrics"}
 
 
 def test_nothing_changed_runs_nothing(copied: Callable[..., Path]) -> None:
@@ -32,7 +32,7 @@ def test_one_candidate_changed_runs_that_candidate_and_what_follows(copied: Call
     edit(project / "conf/candidate/forest.yaml", forest__classifier__n_estimators=11)
     run(project, "gitloop", "params")
     ran = stages_run(run(project, "dvc", "repro").stdout)
-    assert ran in (["train@forest", "select", "evaluate"], ["train@forest", "select"])
+    assert ran in (["train@forest", "select", "evaluate", "package"], ["train@forest", "select", "package"])
 
 
 def test_a_new_candidate_is_a_new_file(copied: Callable[..., Path]) -> None:
@@ -67,7 +67,7 @@ def test_another_clone_of_the_commit_gives_the_same_bytes(trained: Path, tmp_pat
     run(trained, "git", "clone", "--quiet", str(trained), str(clone))
     run(clone, "dvc", "repro", "--force")
     assert run(clone, "git", "status", "--porcelain").stdout == ""  # metrics/ and dvc.lock, so every output's hash
-    for path in [*trained.glob("metrics/**/*.json"), *trained.glob("models/*.skops")]:
+    for path in [*trained.glob("metrics/**/*.json"), *trained.glob("models/*.skops"), *trained.glob("model/*")]:
         assert (clone / path.relative_to(trained)).read_bytes() == path.read_bytes(), path.name
 
 
@@ -85,4 +85,5 @@ def test_own_data_runs_to_its_gates(tmp_path: Path) -> None:
     run(project, "dvc", "repro")
     run(project, "gitloop", "gate")
     run(project, "gitloop", "report")
-    assert run(project, "git", "status", "--porcelain").stdout.split()[1::2] == ["dvc.lock", "metrics/"]
+    new = run(project, "git", "status", "--porcelain").stdout.split()[1::2]
+    assert new == ["MODEL_CARD.md", "dvc.lock", "metrics/"]

@@ -30,24 +30,31 @@ PROBLEMS: dict[str, Any] = {
         },
     },
 }
+UNUSED = ("TaskStatusResponse", "InvalidArgument", "NotFound", "InternalServerError")
 REFUSALS = {"400": "The body breaks the contract", "413": "The body is too long"}
 
 
-def app(model: Callable[[], dict[str, Any]], openapi: Callable[[], dict[str, Any]], token: bool) -> Starlette:
-    """The pages; `model` and `openapi` are asked when the first request comes."""
+def app(
+    model: Callable[[], dict[str, Any]], openapi: Callable[[], dict[str, Any]], example: dict[str, Any], token: bool
+) -> Starlette:
+    """The pages; `model` and `openapi` are asked at each request, `example` is a row."""
 
     async def told(_: Request) -> JSONResponse:
         return JSONResponse(model())
 
     async def docs(_: Request) -> JSONResponse:
-        return JSONResponse(completed(openapi(), token))
+        return JSONResponse(completed(openapi(), example, token))
 
     return Starlette(routes=[Route("/model", told), Route("/docs.json", docs)])
 
 
-def completed(bentoml: dict[str, Any], token: bool) -> dict[str, Any]:
-    """BentoML's description, with what else is answered."""
+def completed(bentoml: dict[str, Any], example: dict[str, Any], token: bool) -> dict[str, Any]:
+    """BentoML's description, with what else is answered, and a row to try."""
     spec = copy.deepcopy(bentoml)
+    for name in UNUSED:
+        spec["components"]["schemas"].pop(name, None)
+    for path, body in (("/predict", example), ("/predict_batch", {"rows": [example]})):
+        spec["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"] = body
     spec["components"]["schemas"]["Problems"] = PROBLEMS
     problems = {"application/json": {"schema": {"$ref": "#/components/schemas/Problems"}}}
     told = REFUSALS | ({"401": "The token is missing or wrong"} if token else {})

@@ -128,6 +128,8 @@ def _json(values: Array, column: Column) -> list[Any]:
         return [None if value == "NaT" else value for value in np.datetime_as_string(values).tolist()]
     if column.type in ("categorical", "text"):
         return [value or None for value in values.tolist()]
+    if column.type == "boolean":
+        return [None if math.isnan(value) else bool(value) for value in values.tolist()]
     return [None if math.isnan(value) else value for value in values.tolist()]
 
 

@@ -213,7 +213,7 @@ def problems(error: ValidationError, known: Sequence[str]) -> list[dict[str, str
 def _problem(one: ErrorDetails, known: Sequence[str]) -> str:
     if one["type"] == "extra_forbidden":
         return "is not a field" + nearest(str(one["loc"][-1])[:100], known)
-    if one["type"] == "missing" or (one["input"] is None and one["type"] != "json_invalid"):
+    if one["type"] == "missing" or (one["loc"] and one["input"] is None):
         return "is missing; give a value"
     message = one["msg"]
     return message[0].lower() + message[1:]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "<<cookiecutter.project>>/src"
@@ -35,9 +35,19 @@ class Server(NamedTuple):
         files = sorted((self.folder / "predictions").glob(f"{name}-*.jsonl"))
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
-    def end(self, how: int = signal.SIGTERM) -> int:
-        os.killpg(self.process.pid, how)
+    def end(self) -> int:
+        """As a container's runtime asks for it; the exit code."""
+        self.process.terminate()
         return self.process.wait(timeout=SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL to every process of it: BentoML gives each worker a session of its own."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            first = psutil.Process(self.process.pid)
+            for one in [*first.children(recursive=True), first]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+        self.process.wait(timeout=SECONDS)
 
 
 def free_port() -> int:
@@ -48,7 +58,7 @@ def free_port() -> int:
 
 
 def start(folder: Path, *options: str, **env: str) -> tuple[int, subprocess.Popen[bytes]]:
-    """`gitloop serve` in the folder, in a process group of its own; its output goes to server.log there."""
+    """`gitloop serve` in the folder; its output goes to server.log there."""
     port = free_port()
     command = [sys.executable, "-m", "gitloop", "serve", "--port", str(port), *options]
     with (folder / "server.log").open("wb") as log:
@@ -59,7 +69,6 @@ def start(folder: Path, *options: str, **env: str) -> tuple[int, subprocess.Pope
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
         )
     return port, process
 
@@ -73,9 +82,7 @@ def serving(folder: Path, *options: str, **env: str) -> Iterator[Server]:
         _wait(server)
         yield server
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=SECONDS)
+        server.kill()
 
 
 def _wait(server: Server) -> None:

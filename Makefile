@@ -18,17 +18,21 @@ help: ## list these targets
 
 setup: $(READY) ## install what requirements.txt locks into .venv
 
-demo: $(READY) ## generate the flights project into demo/ and run it: data, candidates, gates
+demo: $(READY) ## generate the flights project into demo/ and run it: data, candidates, gates, service
 	@if [ -d $(DEMO) ]; then echo '== $(DEMO) is there already and is used as it is; `rm -rf demo` starts afresh'; \
 	else echo '== Generating the flights project into $(DEMO)'; $(MAKE) --no-print-directory $(DEMO); fi
 	@echo '== It runs in $(VENV), which holds the versions that it locks: nothing more is installed'
 	@echo '== Running its pipeline on the flights of January to March 2013'
 	@$(MAKE) --no-print-directory -C $(DEMO) VENV=$(abspath $(VENV)) train
 	@$(MAKE) --no-print-directory -C $(DEMO) VENV=$(abspath $(VENV)) report
+	@echo '== Serving the chosen model on this machine, and asking it of the flights of the first week of April'
+	@cd $(DEMO) && PYTHONPATH=$$PWD/src gitloop replay --since 2013-04-01 --until 2013-04-08 --feedback --serve
 	@echo '== Look at, in $(DEMO):'
 	@echo '   reports/report.md      what a reviewer would read'
+	@echo '   MODEL_CARD.md          the chosen model, what it is for and how good it is'
 	@echo '   reports/profile.html   the data'
 	@echo '   reports/plots/         the chosen model on the test slice'
+	@echo '   predictions/           what the service was asked and answered'
 	@echo '== Next: change something and run it again; only what depends on it runs'
 	@echo '   cd $(DEMO)'
 	@echo '   $$EDITOR conf/candidate/boosting.yaml'
@@ -57,11 +61,15 @@ lint: $(READY) ## check style, types and workflows, of the template too
 bench: $(READY) ## measure what the project claims about speed and size (NAMES=… for some)
 	$(BIN)/python -m benchmarks $(NAMES)
 
-lock: $(READY) ## lock the ranges of both pyproject.toml in both requirements.txt (OPTIONS=--upgrade for newer versions)
+lock: $(READY) ## lock the ranges of both pyproject.toml in all requirements*.txt (OPTIONS=--upgrade for newer versions)
 	@mkdir -p .lock_cache
 	sed 's/<<cookiecutter.project>>/locked/; s/<<.*>>/x/' '$(TEMPLATE)/pyproject.toml' > .lock_cache/pyproject.toml
 	$(BIN)/uv pip compile .lock_cache/pyproject.toml --group .lock_cache/pyproject.toml:dev $(LOCK) \
 		--output-file '$(TEMPLATE)/requirements.txt'
+	for group in serving serving-skops; do \
+		$(BIN)/uv pip compile --group .lock_cache/pyproject.toml:$$group $(LOCK) --no-emit-package uv \
+			--constraint '$(TEMPLATE)/requirements.txt' --output-file "$(TEMPLATE)/requirements-$$group.txt" || exit; \
+	done
 	$(BIN)/uv pip compile .lock_cache/pyproject.toml --group .lock_cache/pyproject.toml:dev --group pyproject.toml:dev $(LOCK) \
 		--constraint '$(TEMPLATE)/requirements.txt' --output-file requirements.txt
 

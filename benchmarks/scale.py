@@ -27,7 +27,7 @@ def ten_million() -> None:
     costs: dict[str, dict[str, Cost]] = {}
     for name, rows in SIZES.items():
         with project() as where:
-            _source(where, rows)
+            source(where, rows)
             costs[name] = {verb: measure(where, sys.executable, "-m", "gitloop", verb) for verb in VERBS}
     table = []
     for verb in VERBS:
@@ -46,7 +46,7 @@ def ten_million() -> None:
     say("ingest, validate and split of 1M and 10M rows: wall time and peak memory of each process", columns, table)
 
 
-def _source(where: Path, rows: int) -> None:
+def source(where: Path, rows: int) -> None:
     """Make the project read a Parquet file of `rows` flights."""
     edit(where / "conf/data/flights.yaml", window__since="2013-01-01", window__until="2014-01-01")
     run(where, "gitloop", "params")

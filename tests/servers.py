@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,41 +70,58 @@ def free_port() -> int:
 @contextmanager
 def postgres() -> Iterator[str]:
     """A PostgreSQL cluster of its own; yields a SQLAlchemy URL with a password. Skips where it is not installed."""
+    with cluster() as made:
+        yield made.url
+
+
+class Cluster:
+    """A PostgreSQL that can be stopped and started."""
+
+    def __init__(self, folder: Path, tools: Path, prefix: list[str]) -> None:
+        self._folder, self._tools, self._prefix, self._port = folder, tools, prefix, free_port()
+        self.url = f"postgresql+psycopg://tester:s3cret%2Fp%40ss@127.0.0.1:{self._port}/postgres"
+
+    def make(self) -> None:
+        secret = self._folder / "password"
+        secret.write_text("s3cret/p@ss\n")
+        secret.chmod(0o644)
+        login = ["-U", "tester", "-A", "scram-sha-256", "--pwfile", str(secret)]
+        self._run("initdb", *login, "-E", "UTF8", "--locale=C", "--no-sync")
+
+    def start(self) -> None:
+        where = f"-c port={self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
+        options = f"{where} -c fsync=off -c timezone=Asia/Tokyo"
+        self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-m", "immediate", "stop")
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        command = [*self._prefix, str(self._tools / tool), "-D", str(self._folder / "data"), *arguments]
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL cluster of its own, started. Skips where it is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
         Path(path) for path in [shutil.which("initdb")] if path
     ]
     if not found:
         pytest.skip("PostgreSQL is not installed: `apt-get install postgresql`")
-    tools = found[-1].resolve().parent
     root = os.geteuid() == 0  # PostgreSQL refuses to run as root
     if root and not shutil.which("runuser"):
         pytest.skip("PostgreSQL cannot run as root, and `runuser` is not here: run the tests as another user")
     folder = Path(tempfile.mkdtemp(prefix="gitloop-postgres-"))
-    prefix = ["runuser", "-u", "postgres", "--"] if root else []
     if root:
         shutil.chown(folder, "postgres")
-    secret = folder / "password"
-    secret.write_text("s3cret/p@ss\n")
-    secret.chmod(0o644)
-
-    def tool(*command: str) -> None:
-        done = subprocess.run([*prefix, *command], cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-
-    port = free_port()
-    data = str(folder / "data")
-    login = ["-U", "tester", "-A", "scram-sha-256", "--pwfile", str(secret)]
-    tool(str(tools / "initdb"), "-D", data, *login, "-E", "UTF8", "--locale=C", "--no-sync")
-    settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    log = str(folder / "log")
+    made = Cluster(folder, found[-1].resolve().parent, ["runuser", "-u", "postgres", "--"] if root else [])
     try:
-        tool(str(tools / "pg_ctl"), "-D", data, "-w", "-l", log, "-o", f"{settings} -c timezone=Asia/Tokyo", "start")
-        yield f"postgresql+psycopg://tester:s3cret%2Fp%40ss@127.0.0.1:{port}/postgres"
+        made.make()
+        made.start()
+        yield made
     finally:
-        subprocess.run(
-            [*prefix, str(tools / "pg_ctl"), "-D", data, "-m", "immediate", "stop"],
-            cwd=folder,
-            capture_output=True,
-            check=False,
-        )
+        with suppress(AssertionError):  # it may be stopped already
+            made.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -98,12 +99,34 @@ def test_what_is_wrong_is_said_in_a_line(good: Path, tmp_path: Path, spoil: Spoi
     assert all(line.startswith("gitloop serve: ") for line in said.splitlines())
 
 
-def test_bentoml_alone_refuses_too(good: Path, tmp_path: Path) -> None:
-    """In a container nobody calls `gitloop serve`."""
+def forge(folder: Path) -> None:
+    """Other expected answers, with the hash that fits them."""
+    path = folder / "model/expected.json"
+    expected = json.loads(path.read_text())
+    expected["scores"][0] += 0.1
+    path.write_text(json.dumps(expected))
+    manifest = folder / "model/manifest.json"
+    listed = json.loads(manifest.read_text())
+    listed["files"]["expected.json"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(listed))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (cut("model.onnx"), "model/model.onnx: is not the file that was packaged"),
+        (forge, "does not say of the rows in expected.json what it said"),
+        (swap, "data.columns.age: range is not as in model/signature.json"),
+    ],
+)
+def test_bentoml_alone_refuses_too(good: Path, tmp_path: Path, spoil: Spoil, message: str) -> None:
+    """In a container nobody calls `gitloop serve`; it would start processes that fail for ever."""
     folder = shutil.copytree(good, tmp_path / "project")
-    cut("model.onnx")(folder)
+    spoil(folder)
     command = ["-m", "bentoml", "serve", "gitloop.serving.service:Service", "--port", str(free_port())]
-    assert "model/model.onnx: is not the file that was packaged" in refused(folder, command)
+    said = refused(folder, command)
+    assert message in said
+    assert len(said.splitlines()) == 1
 
 
 def test_a_port_that_is_taken(good: Path) -> None:
@@ -115,17 +138,22 @@ def test_a_port_that_is_taken(good: Path) -> None:
     assert f"127.0.0.1:{port} cannot be used (Address already in use)" in said
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--port", "65536"], "127.0.0.1:65536 cannot be used (bind(): port must be 0-65535"),
+        (["--port", "-1"], "127.0.0.1:-1 cannot be used"),
+        (["--host", "host.invalid"], "host.invalid:3000 cannot be used ("),
+    ],
+)
+def test_an_address_that_there_is_not(good: Path, options: list[str], message: str) -> None:
+    said = refused(good, ["-m", "gitloop", "serve", *options])
+    assert message in said
+    assert "Unknown error" not in said
+
+
 def test_a_manifest_that_was_made_to_fit_does_not_help(good: Path, tmp_path: Path) -> None:
     """Who changes the model and its hash is found out by what it says of the expected rows."""
-    import hashlib
-
     folder = shutil.copytree(good, tmp_path / "project")
-    path = folder / "model/expected.json"
-    expected = json.loads(path.read_text())
-    expected["scores"][0] += 0.1
-    path.write_text(json.dumps(expected))
-    manifest = folder / "model/manifest.json"
-    listed = json.loads(manifest.read_text())
-    listed["files"]["expected.json"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    manifest.write_text(json.dumps(listed))
+    forge(folder)
     assert "does not say of the rows in expected.json what it said" in refused(folder)

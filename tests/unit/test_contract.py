@@ -57,6 +57,10 @@ def test_a_contract_cannot_change() -> None:
         ({"type": "numeric", "role": ["target", "feature"]}, "`target` stands alone"),
         ({"type": "numeric", "role": ["ignored", "key"]}, "`ignored` stands alone"),
         ({"type": "text", "role": ["pii", "feature"]}, "personal data cannot be a feature"),
+        ({"type": "text", "role": ["pii", "key"], "logged": False}, "`logged: false` belongs to features"),
+        ({"type": "text", "role": "ignored", "logged": False}, "`logged: false` belongs to features"),
+        ({"type": "numeric", "role": "target", "logged": False}, "`logged: false` belongs to features"),
+        ({"type": "datetime", "role": ["key", "timestamp"], "logged": False}, "`logged: false` belongs to features"),
     ],
 )
 def test_a_wrong_column_is_refused(column: dict[str, Any], message: str) -> None:
@@ -96,6 +100,12 @@ def test_a_wrong_contract_is_refused(changes: dict[str, Any], task: str, message
         return
     with pytest.raises(ValidationError, match=message):
         Contract.model_validate(value)
+
+
+def test_what_a_service_is_sent_need_not_be_logged() -> None:
+    for role in ("feature", "key", "sensitive"):
+        assert not Column.model_validate({"type": "text", "role": role, "logged": False}).logged
+    assert Column.model_validate({"type": "text"}).logged
 
 
 def test_categories_that_yaml_reads_as_numbers_are_labels() -> None:

@@ -38,6 +38,15 @@ _CHAMPION = _argument(
     metavar="REV",
     help="the Git revision whose model to compare with (default: the newest model@v… tag, if any)",
 )
+_VERSION = _argument("--version", metavar="NAME", help="a name for it: v1.2.0 (default: the model's hash)")
+_BACKEND = _argument(
+    "--backend",
+    choices=("docker", "podman", "buildah"),
+    help="what builds the image (default: the first of docker, podman and buildah that is ready)",
+)
+_BASE = _argument("--base", metavar="IMAGE", help="what the image is built on (default: Python's slim image)")
+_SINCE = _argument("--since", metavar="TIME", help="rows from this time on, UTC (default: all)")
+_UNTIL = _argument("--until", metavar="TIME", help="rows before this time, UTC (default: all)")
 
 VERBS: dict[str, Verb] = {
     "params": Verb(
@@ -56,6 +65,15 @@ VERBS: dict[str, Verb] = {
     "select": Verb("gitloop.modeling.select", "pick the best candidate and say why", "gitloop select"),
     "evaluate": Verb("gitloop.modeling.evaluate", "judge the chosen model on the test slice", "gitloop evaluate"),
     "package": Verb("gitloop.serving.package", "put the chosen model into model/, to be served", "gitloop package"),
+    "build": Verb(
+        "gitloop.serving.build", "make a Bento of the packaged model", "gitloop build --version v1.2.0", (_VERSION,)
+    ),
+    "image": Verb(
+        "gitloop.serving.image",
+        "put a Bento into a container image",
+        "gitloop image --backend podman --base python:3.11-slim",
+        (_VERSION, _BACKEND, _BASE),
+    ),
     "gate": Verb(
         "gitloop.modeling.gates",
         "check the chosen model against every bound",
@@ -76,6 +94,26 @@ VERBS: dict[str, Verb] = {
             _argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)"),
             _argument("--port", type=int, help="(default: conf/serving/)"),
         ),
+    ),
+    "replay": Verb(
+        "gitloop.serving.replay",
+        "send rows of the source to a running service, and measure it",
+        "gitloop replay --since 2013-04-01 --until 2013-04-08 --clients 8 --feedback",
+        (
+            _SINCE,
+            _UNTIL,
+            _argument("--url", help="of the service (default: this machine, at the port of conf/serving/)"),
+            _argument("--clients", type=int, default=4, metavar="N", help="requests at a time (default: 4)"),
+            _argument("--rate", type=float, metavar="N", help="at most so many rows per second (default: no limit)"),
+            _argument("--feedback", action="store_true", help="tell the service the truth of each row too"),
+            _argument("--serve", action="store_true", help="start the service for it, and stop it afterwards"),
+        ),
+    ),
+    "score": Verb(
+        "gitloop.serving.score",
+        "predict every row of a source, into files or a database",
+        "gitloop score --since 2013-04-01 --until 2013-05-01",
+        (_SINCE, _UNTIL),
     ),
     "report": Verb(
         "gitloop.modeling.report",

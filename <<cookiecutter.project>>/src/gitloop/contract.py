@@ -98,8 +98,8 @@ class Column(Frozen):
             raise ValueError("a category is named twice; name each once")
         if not self.role:
             raise ValueError("no role; leave `role` out for a feature, or say `role: ignored`")
-        if not self.logged and ("timestamp" in self.role or not {"feature", "key", "sensitive"} & set(self.role)):
-            raise ValueError("`logged: false` belongs to what a service is sent: features, keys and sensitive columns")
+        if not self.logged and {"target", "timestamp", "pii", "ignored"} & set(self.role):
+            raise ValueError("`logged: false` belongs to features, keys and sensitive columns without pii; remove it")
         alone = {"target", "ignored"} & set(self.role)
         if alone and len(self.role) > 1:
             raise ValueError(f"`{min(alone)}` stands alone; remove the other roles")

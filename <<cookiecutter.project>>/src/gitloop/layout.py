@@ -34,11 +34,16 @@ CARD = Path("MODEL_CARD.md")  # its card, in Git
 
 # Where a Bento's model comes from; written when it is built.
 ORIGIN = Path("origin.json")
+# What `gitloop build` makes, and the packages that a service installs, by the model's format (`make lock`).
+DIST = Path("dist")
+DVC_LOCK = Path("dvc.lock")
+SERVING_LOCKS = {"onnx": Path("requirements-serving.txt"), "skops": Path("requirements-serving-skops.txt")}
 
 # Written by verbs that depend on the state of the world; ignored by Git.
 GATES = Path("reports/gates.json")
 COMPARISON = Path("reports/comparison.json")
 REPORT = Path("reports/report.md")
+UNSCORED = Path("reports/unscored.parquet")  # what the last `gitloop score` set aside
 
 
 def data_conf(name: str) -> Path:

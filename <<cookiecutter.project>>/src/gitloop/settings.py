@@ -237,6 +237,24 @@ class Serving(Frozen):
     log: Log | None  # null: predictions are not kept
 
 
+class Scoring(Frozen):
+    """Where a batch of rows comes from and where its predictions go: a database where one is named, else files."""
+
+    source: Spec | None = None  # null: that of the data configuration
+    folder: str = "scores"  # of Parquet files
+    url: str | None = None  # of SQLAlchemy
+    url_env: str | None = None  # the environment variable that holds it
+    table: str = Field(default="scores", min_length=1)  # in the database
+
+    _source = field_validator("source")(_target)
+
+    @model_validator(mode="after")
+    def _one_url(self) -> Self:
+        if self.url is not None and self.url_env is not None:
+            raise ValueError("give `url` or `url_env`, not both")
+        return self
+
+
 class Settings(Frozen):
     """Everything in params.yaml."""
 
@@ -248,6 +266,7 @@ class Settings(Frozen):
     evaluation: Evaluation
     gates: Gates
     serving: Serving
+    scoring: Scoring = Scoring()
 
     @model_validator(mode="after")
     def _comparable(self) -> Self:

@@ -45,15 +45,16 @@ def _near(module: Any, inside: str, part: str) -> str:
 
 def packages(spec: Any) -> set[str]:
     """The root packages of every `_target_` in a Hydra object, nested ones too."""
-    return {target.partition(".")[0] for target in _targets(spec)}
+    return {target.partition(".")[0] for target in names(spec)}
 
 
-def _targets(spec: Any) -> Iterator[str]:
+def names(spec: Any) -> Iterator[str]:
+    """Every `_target_` in a Hydra object."""
     if isinstance(spec, dict):
         if isinstance(spec.get("_target_"), str):
             yield spec["_target_"]
         for value in spec.values():
-            yield from _targets(value)
+            yield from names(value)
     elif isinstance(spec, list | tuple):
         for value in spec:
-            yield from _targets(value)
+            yield from names(value)

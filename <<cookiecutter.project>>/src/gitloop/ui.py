@@ -18,6 +18,11 @@ def say(text: str) -> None:
     Console(highlight=False, soft_wrap=True).print(escape(text))
 
 
+def note(text: str) -> None:
+    """Print one line of what a tool says meanwhile."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(escape(text), style="dim")
+
+
 def warn(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]warning:[/] {escape(text)}")
 

@@ -78,13 +78,14 @@ def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> i
     """
     rows = 0
     with whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for chunk in _even(schema, batches):
+        for chunk in even(schema, batches):
             writer.write_table(chunk)
             rows += chunk.num_rows
     return rows
 
 
-def _even(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def even(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows in tables of `chunk` rows each; the last may have fewer."""
     rows, held = chunk(len(schema)), pa.Table.from_batches([], schema)  # empty_table would import pandas
     for batch in batches:
         held = pa.concat_tables([held, pa.Table.from_batches([batch], schema)])
@@ -137,7 +138,12 @@ def arrays(table: pa.Table, columns: Mapping[str, Column], names: Iterable[str])
 
 def array(values: pa.ChunkedArray, kind: str) -> Array:
     """One canonical column as an array of length n."""
-    if kind in ("categorical", "text"):
+    if kind == "categorical":  # few values on many rows: one str for each value, not for each cell
+        encoded = values.fill_null("").combine_chunks().dictionary_encode()
+        words: Array = np.asarray(encoded.dictionary.to_numpy(zero_copy_only=False), dtype=object)
+        cells: Array = words[encoded.indices.to_numpy()]
+        return cells
+    if kind == "text":
         return np.asarray(values.fill_null("").to_numpy(zero_copy_only=False), dtype=object)
     if kind == "datetime":
         return np.asarray(values.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False), dtype="datetime64[us]")

@@ -31,7 +31,7 @@ PROBLEMS: dict[str, Any] = {
     },
 }
 UNUSED = ("TaskStatusResponse", "InvalidArgument", "NotFound", "InternalServerError")
-REFUSALS = {"400": "The body breaks the contract", "413": "The body is too long"}
+REFUSALS = {"400": "The body breaks the contract", "408": "The body came too slowly", "413": "The body is too long"}
 
 
 def app(

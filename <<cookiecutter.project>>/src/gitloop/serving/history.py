@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -13,23 +15,21 @@ import pyarrow as pa
 from gitloop import ui
 from gitloop.contract import Column, Contract
 from gitloop.data import table
-from gitloop.data.clean import cleaned
 from gitloop.data.table import identifier, literal
 from gitloop.errors import InputError
-from gitloop.serving.journal import loggable, parts
+from gitloop.serving.journal import HOUR, loggable, parts
 from gitloop.settings import Log
 
-LATEST = timedelta(hours=1)  # a file of an hour holds lines up to its end
-TEXT = ("id", "time", "version", "inputs", "prediction", "probability", "probabilities", "latency_ms", "truth")
-OWN = {  # columns of the log itself, and how they are read from text
-    "id": ("id", pa.string()),
-    "time": ("CAST(time AS TIMESTAMP)", pa.timestamp("us")),
-    "version": ("version", pa.string()),
-    "prediction": ("prediction", pa.string()),
-    "probability": ("CAST(probability AS DOUBLE)", pa.float64()),
-    "probabilities": ("probabilities", pa.string()),
-    "latency_ms": ("CAST(latency_ms AS DOUBLE)", pa.float64()),
-    "truth": ("truth", pa.string()),
+SLACK = HOUR  # between a prediction's time and that by which its file is named, of hosts whose clocks differ
+SQL = {"numeric": "DOUBLE", "boolean": "BOOLEAN", "datetime": "TIMESTAMP"}  # else VARCHAR
+FIELDS = {
+    "predictions": ("id", "time", "version", "prediction", "probability", "probabilities", "latency_ms", "inputs"),
+    "feedback": ("id", "time", "truth"),
+}
+AT = "timezone('UTC', TRY_CAST(time AS TIMESTAMPTZ))"
+WHOLE = {
+    "predictions": "(id IS NOT NULL AND instant IS NOT NULL AND version IS NOT NULL)",
+    "feedback": "(id IS NOT NULL AND instant IS NOT NULL)",
 }
 
 
@@ -41,133 +41,146 @@ class Window(NamedTuple):
 
 
 def schema(contract: Contract) -> pa.Schema:
-    """What `read` gives: `prediction` and `truth` as text (true, a category, a number), `probabilities` as JSON."""
-    own = [(f"_{name}", kind) for name, (_, kind) in OWN.items()]
-    return pa.schema(own + [(name, table.ARROW[column.type]) for name, column in _columns(contract).items()])
+    """Columns of the log itself, whose names begin with `_`, and then the contract's as far as they are logged.
+
+    `_prediction` and `_truth` have the target's type; `_probabilities` is JSON, from category to probability. Raises
+    `InputError` where a column of the contract has one of these names.
+    """
+    target = table.ARROW[contract.columns[contract.target].type]
+    own = {
+        "_id": pa.string(),
+        "_time": pa.timestamp("us"),
+        "_version": pa.string(),
+        "_prediction": target,
+        "_probability": pa.float64(),
+        "_probabilities": pa.string(),
+        "_latency_ms": pa.float64(),
+        "_truth": target,
+    }
+    columns = {name: table.ARROW[column.type] for name, column in _columns(contract).items()}
+    if both := [name for name in columns if name in own]:
+        raise InputError(f"data.columns.{both[0]}: the prediction log has a column of that name; give it another")
+    return pa.schema(own | columns)
 
 
 def read(log: Log, contract: Contract, since: datetime, until: datetime) -> pa.Table:
-    """Predictions with since <= time < until (naive times are UTC), ordered by time and id, each id once.
+    """Predictions with since <= time < until (naive times are UTC), ordered by time and id, each id once; see `schema`.
 
-    Columns of the log begin with `_`: see `schema`. `_truth` is the latest that was sent for the id, null where none
-    was. What the service was not sent, or did not log, is null. Lines that are torn are left out with a warning.
-    Raises `InputError` where the database cannot be read.
+    `_truth` is the latest that was sent for the id, null where none was. What the service was not sent, or did not
+    log, is null. Torn lines are left out with a warning. Raises `InputError` where the database cannot be read.
     """
-    window = Window(_utc(since), _utc(until))
+    with batches(log, contract, since, until) as reader:
+        return reader.read_all()
+
+
+@contextmanager
+def batches(log: Log, contract: Contract, since: datetime, until: datetime) -> Iterator[pa.RecordBatchReader]:
+    """The same in parts, for a window that exceeds memory."""
+    shape, window = schema(contract), Window(_utc(since), _utc(until))
     with table.connect() as connection:
         if log.url or log.url_env:
-            _from_database(connection, log, window)
+            _from_database(connection, log, contract, window)
         else:
-            _from_files(connection, Path(log.folder), window)
-        return connection.sql(_query(contract, window)).to_arrow_table().cast(schema(contract))
+            _from_files(connection, Path(log.folder), contract, window)
+        query = connection.sql(_query(contract))
+        yield query.to_arrow_reader(table.chunk(len(shape))).cast(shape)
 
 
 def _columns(contract: Contract) -> dict[str, Column]:
-    names = [name for name in loggable(contract.columns) if not contract.columns[name].has("target")]
-    return {name: contract.columns[name] for name in names}
+    """What a line's `inputs` may hold."""
+    return {name: contract.columns[name] for name in loggable(contract.columns) if name != contract.target}
 
 
 def _utc(time: datetime) -> datetime:
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
-def _query(contract: Contract, window: Window) -> str:
-    """From `predictions` and `feedback`, all text, to typed columns."""
-    path = "json_extract_string(inputs, {})"
-    raw = [f"{path.format(literal(_pointer(name)))} AS {identifier(name)}" for name in _columns(contract)]
-    values = [f"{sql} AS {identifier('_' + name)}" for name, (sql, _) in OWN.items()]
-    values += [
-        f"{cleaned(name, column, 'VARCHAR').value} AS {identifier(name)}" for name, column in _columns(contract).items()
-    ]
-    time = "CAST(time AS TIMESTAMP)"
-    inside = f"{time} >= {_literal(window.since)} AND {time} < {_literal(window.until)}"
-    latest = f"SELECT id, arg_max(truth, {time}) AS truth FROM feedback GROUP BY id"
-    once = f"SELECT DISTINCT ON (id) * FROM predictions WHERE id IS NOT NULL AND {inside} ORDER BY id, time"
-    joined = f"SELECT p.*, f.truth, {', '.join(raw)} FROM ({once}) AS p LEFT JOIN ({latest}) AS f USING (id)"
-    return f"SELECT {', '.join(values)} FROM ({joined}) ORDER BY _time, _id"
+def _query(contract: Contract) -> str:
+    """From `predictions` and `feedback`, whose values are text, to typed columns."""
+    target = SQL.get(contract.columns[contract.target].type, "VARCHAR")
+    own = {
+        "_id": "id",
+        "_time": "instant",
+        "_version": "version",
+        "_prediction": f"TRY_CAST(prediction AS {target})",
+        "_probability": "TRY_CAST(probability AS DOUBLE)",
+        "_probabilities": "probabilities",
+        "_latency_ms": "TRY_CAST(latency_ms AS DOUBLE)",
+        "_truth": f"TRY_CAST(truth AS {target})",
+    }
+    columns = {
+        # As the service wrote it: canonical, in UTC.
+        name: f"TRY_CAST(inputs[{literal(name)}] AS {SQL.get(column.type, 'VARCHAR')})"
+        for name, column in _columns(contract).items()
+    }
+    values = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in (own | columns).items())
+    once = "SELECT * FROM predictions QUALIFY row_number() OVER (PARTITION BY id ORDER BY instant, prediction) = 1"
+    latest = "SELECT id, max_by(truth, (instant, truth)) AS truth FROM feedback GROUP BY id"
+    return f"SELECT {values} FROM ({once}) LEFT JOIN ({latest}) USING (id) ORDER BY _time, _id"
 
 
-def _pointer(name: str) -> str:
-    return "/" + name.replace("~", "~0").replace("/", "~1")
+def _inputs(contract: Contract) -> str:
+    """DuckDB's type of `inputs`: all text."""
+    fields = ", ".join(f"{identifier(name)} VARCHAR" for name in _columns(contract))
+    return f"STRUCT({fields})" if fields else "VARCHAR"
+
+
+def _types(name: str, contract: Contract) -> dict[str, str]:
+    return {field: _inputs(contract) if field == "inputs" else "VARCHAR" for field in FIELDS[name]}
+
+
+def _from_files(connection: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, window: Window) -> None:
+    files: dict[str, list[Path]] = {name: [] for name in FIELDS}
+    for part in parts(folder):
+        hour = part.hour.replace(tzinfo=None)
+        begun = part.name == "feedback" or hour < window.until + SLACK
+        if begun and hour + HOUR > window.since - SLACK:
+            files[part.name].append(part.path)
+    torn = 0
+    for name, paths in files.items():
+        _create(connection, name, _types(name, contract), paths, window)
+        [(count,)] = connection.execute(f"DELETE FROM {name} WHERE NOT {WHOLE[name]}").fetchall()
+        torn += count
+    if torn:
+        ui.warn(f"{folder}: {torn:,} torn lines are left out")
+
+
+def _create(
+    connection: duckdb.DuckDBPyConnection, name: str, types: dict[str, str], files: list[Path], window: Window
+) -> None:
+    """A table `name` of the window's lines, and of those that are torn."""
+    if not files:
+        connection.execute(f"CREATE TABLE {name} ({', '.join(map(' '.join, types.items()))}, instant TIMESTAMP)")
+        return
+    listed = ", ".join(literal(path) for path in files)
+    columns = ", ".join(f"{field}: {literal(kind)}" for field, kind in types.items())
+    inside = (
+        f"instant >= {_literal(window.since)} AND instant < {_literal(window.until)}"
+        if name == "predictions"
+        else "true"
+    )
+    # Of a line that is no JSON every field is null.
+    lines = (
+        f"SELECT *, {AT} AS instant FROM read_json([{listed}], columns = {{{columns}}}, format = 'newline_delimited', "
+        "ignore_errors = true)"
+    )
+    connection.execute(f"CREATE TABLE {name} AS FROM ({lines}) WHERE ({inside}) OR NOT {WHOLE[name]}")
 
 
 def _literal(time: datetime) -> str:
     return f"TIMESTAMP {literal(time.isoformat(sep=' '))}"
 
 
-def _from_files(connection: duckdb.DuckDBPyConnection, folder: Path, window: Window) -> None:
-    every = parts(folder)
-    inside = [
-        part.path
-        for part in every
-        if part.name == "predictions" and window.since - LATEST < part.hour.replace(tzinfo=None) < window.until
-    ]
-    later = [
-        part.path
-        for part in every
-        if part.name == "feedback" and part.hour.replace(tzinfo=None) > window.since - LATEST
-    ]
-    torn = _lines(connection, "predictions", inside) + _lines(connection, "feedback", later)
-    if torn:
-        ui.warn(f"{folder}: {torn:,} torn lines are left out")
+def _from_database(connection: duckdb.DuckDBPyConnection, log: Log, contract: Contract, window: Window) -> None:
+    from gitloop.serving import database
 
-
-def _lines(connection: duckdb.DuckDBPyConnection, name: str, files: list[Path]) -> int:
-    """A table `name` of the whole lines in files; how many lines are torn."""
-    if not files:
-        connection.execute(f"CREATE TABLE {name} ({', '.join(f'{column} VARCHAR' for column in TEXT)})")
-        return 0
-    listed = ", ".join(literal(path) for path in files)
-    connection.execute(
-        f"CREATE VIEW {name}_lines AS SELECT content FROM read_csv([{listed}], columns = {{'content': 'VARCHAR'}}, "
-        "delim = '\\0', quote = '', escape = '', header = false, auto_detect = false, max_line_size = 16777216)"
-    )
-    taken = ", ".join(f"json_extract_string(content, '/{column}') AS {column}" for column in TEXT)
-    # DuckDB evaluates both sides of an AND.
-    whole = "CASE WHEN json_valid(content) THEN json_extract_string(content, '/id') END IS NOT NULL"
-    connection.execute(f"CREATE TABLE {name} AS SELECT {taken} FROM {name}_lines WHERE {whole}")
-    [(torn,)] = connection.sql(f"SELECT count(*) FROM {name}_lines WHERE NOT ({whole})").fetchall()
-    return int(torn)
-
-
-def _from_database(connection: duckdb.DuckDBPyConnection, log: Log, window: Window) -> None:
-    import sqlalchemy
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from gitloop.data.places import redact
-    from gitloop.serving.shipper import FEEDBACK, PREDICTIONS, TABLES, engine
-
-    database = engine(log)
-    times = PREDICTIONS.c.time
-    inside = sqlalchemy.and_(times >= window.since, times < window.until)
-    of = sqlalchemy.select(PREDICTIONS.c.id).where(inside)
-    queries = {
-        "predictions": sqlalchemy.select(PREDICTIONS).where(inside),
-        "feedback": sqlalchemy.select(FEEDBACK).where(FEEDBACK.c.id.in_(of)),
-    }
-    try:
-        TABLES.create_all(database)
-        with database.connect() as connected:
-            for name, query in queries.items():
-                connection.execute(f"CREATE TABLE {name} ({', '.join(f'{column} VARCHAR' for column in TEXT)})")
-                rows = connected.execution_options(yield_per=table.CHUNK // 10).execute(query)
-                for part in rows.mappings().partitions():
-                    _insert(connection, name, part)
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise InputError(
-            f"conf/serving/: log: the database cannot be read ({redact(reason)}); check that it runs"
-        ) from error
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, name: str, rows: Any) -> None:
-    def text(values: Iterator[Any]) -> pa.Array:
-        return pa.array((None if value is None else str(value) for value in values), pa.string())
-
-    batch = pa.table({column: text(row.get(column) for row in rows) for column in TEXT})
-    for column in ("prediction", "truth"):  # JSON: "label" is the text label
-        unquoted = f"json_extract_string({column}, '$') AS {column}"
-        connection.register("batch", batch)
-        batch = connection.sql(f"SELECT * REPLACE ({unquoted}) FROM batch").to_arrow_table()
-    connection.register("batch", batch)
-    connection.execute(f"INSERT INTO {name} SELECT * FROM batch")
+    for name in FIELDS:
+        _create(connection, name, _types(name, contract), [], window)
+    parsed = f"json_transform(inputs, {literal(json.dumps(dict.fromkeys(_columns(contract), 'VARCHAR')))}) AS inputs"
+    for name, rows in database.stored(log, window.since, window.until, FIELDS):
+        values = zip(*rows, strict=True)
+        held = pa.table({field: pa.array(one, pa.string()) for field, one in zip(FIELDS[name], values, strict=True)})
+        connection.register("held", held)
+        replaced = f"REPLACE ({parsed})" if name == "predictions" and _columns(contract) else ""
+        connection.execute(f"INSERT INTO {name} SELECT * {replaced}, {AT} FROM held")
+        connection.unregister("held")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -12,14 +13,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
+SECONDS = 10.0  # for a body to arrive: it holds up a stop for as long
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # answered without a token: they tell nothing
 
 
 class Limits:
-    """Refuses what lacks the token (401) or is too long (413) before anything reads it."""
+    """Refuses what lacks the token (401), is too long (413) or too slow (408) before anything reads it."""
 
-    def __init__(self, app: App, most: int, token: str | None = None) -> None:
-        self._app, self._most = app, most
+    def __init__(self, app: App, most: int, token: str | None = None, seconds: float = SECONDS) -> None:
+        self._app, self._most, self._seconds = app, most, seconds
         self._token = None if token is None else b"Bearer " + token.encode()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -36,7 +38,12 @@ class Limits:
             await self._app(scope, receive, send)
             return
         length = headers.get(b"content-length", b"0")
-        body = None if length.isdigit() and int(length) > self._most else await _read(receive, self._most)
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = None if length.isdigit() and int(length) > self._most else await _read(receive, self._most)
+        except TimeoutError:
+            await _refuse(send, 408, f"took more than {self._seconds:g} seconds to arrive; send it faster, or less")
+            return
         if body is None:
             await _refuse(send, 413, f"is longer than {self._most:,} bytes; send less at a time")
         elif body.get("type") != "http.disconnect":
@@ -72,7 +79,7 @@ def _again(body: Message, receive: Receive) -> Receive:
 async def _refuse(send: Send, status: int, problem: str) -> None:
     content = json.dumps({"error": "refused", "problems": [{"field": "request", "problem": problem}]}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    if status == 413:  # what is still on its way is not read
+    if status in (408, 413):  # what is still on its way is not read
         headers.append((b"connection", b"close"))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))

@@ -25,6 +25,7 @@ from gitloop.settings import nearest
 ID = r"^[0-9a-f]{32}$"
 SPECIAL = {"ß": "ẞ", "İ": "i"}  # where DuckDB's one letter is not Python's
 SHOWN = 20  # problems told at once
+NAMED = 100  # letters of an unknown field's name that are told
 MISSING = PydanticCustomError("missing", "is missing; give a value")
 
 
@@ -205,14 +206,14 @@ _DTYPE: dict[str, Any] = {
 def problems(error: ValidationError, known: Sequence[str]) -> list[dict[str, str]]:
     """What is wrong with a body: `field` (a path) and `problem`, without any value that was sent."""
     return [
-        {"field": ".".join(str(part) for part in one["loc"]) or "body", "problem": _problem(one, known)}
+        {"field": ".".join(str(part)[:NAMED] for part in one["loc"]) or "body", "problem": _problem(one, known)}
         for one in error.errors(include_url=False, include_context=False)[:SHOWN]
     ]
 
 
 def _problem(one: ErrorDetails, known: Sequence[str]) -> str:
     if one["type"] == "extra_forbidden":
-        return "is not a field" + nearest(str(one["loc"][-1])[:100], known)
+        return "is not a field" + nearest(str(one["loc"][-1])[:NAMED], known)
     if one["type"] == "missing" or (one["loc"] and one["input"] is None):
         return "is missing; give a value"
     message = one["msg"]

@@ -33,7 +33,7 @@ def ready(serving: Serving) -> None:
     """Raises `InputError` where the token is not set, or the log's database is not named."""
     settings.secret(serving.token_env, "conf/serving/: token_env")
     if serving.log is not None and (serving.log.url or serving.log.url_env):
-        from gitloop.serving.shipper import engine
+        from gitloop.serving.database import engine
 
         engine(serving.log)
 
@@ -49,8 +49,9 @@ def _free(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"{layout.CONF}/serving/: port: {host}:{port} cannot be used ({os.strerror(error.errno or 0)}); "
+                f"{layout.CONF}/serving/: port: {host}:{port} cannot be used ({reason}); "
                 "stop what uses it, or give another with --port"
             ) from error

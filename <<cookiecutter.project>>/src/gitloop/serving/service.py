@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from gitloop import layout, settings
 from gitloop.errors import InputError
-from gitloop.serving import about, integrity, request, runtime, signature
+from gitloop.serving import about, integrity, request, runtime
 from gitloop.serving.answer import answer_type
 from gitloop.serving.desk import Desk, Reply
 from gitloop.serving.limits import Limits
@@ -25,11 +25,12 @@ from gitloop.serving.origin import origin
 try:
     SETTINGS = settings.load()
     EXAMPLE = integrity.verified(layout.MODEL).json(integrity.EXPECTED)["rows"][0]
-    SIGNATURE = signature.read(layout.MODEL)
+    SERVED = runtime.load(contract=SETTINGS.data)  # here, so that BentoML does not start workers that fail for ever
+    ORIGIN = origin().model_dump()  # as it was at the start: what is served does not change with the work tree
     TOKEN = settings.secret(SETTINGS.serving.token_env, "conf/serving/: token_env")
 except InputError as error:  # one line, whatever starts it, instead of a traceback a worker
     sys.exit(f"gitloop serve: {error}")
-SERVING = SETTINGS.serving
+SERVING, SIGNATURE = SETTINGS.serving, SERVED.signature
 NAMES = request.names(SIGNATURE)
 
 
@@ -83,6 +84,7 @@ def _response(reply: Reply) -> Response:
     workers=SERVING.workers,
     traffic={"timeout": 30},
     logging={"access": {"enabled": False}},  # what was asked and answered is in the prediction log
+    tracing={"excluded_urls": "."},  # spans that nobody collects are made all the same, and cost more than the model
 )
 class Service:
     """The chosen model."""
@@ -90,9 +92,7 @@ class Service:
     def __init__(self) -> None:
         from gitloop.serving.meters import Meters
 
-        served = runtime.load(contract=SETTINGS.data)
-        self.desk = Desk(served, SERVING, Meters(served.version))
-        _desks.append(self.desk)
+        self.desk = Desk(SERVED, SERVING, Meters(SERVED.version))
 
     @bentoml.api(input_spec=Row, output_spec=Answer)
     async def predict(self, row: Any) -> Any:
@@ -120,18 +120,14 @@ class Service:
         self.desk.close()
 
 
-_desks: list[Desk] = []  # of this process: one
-
-
 def _model() -> dict[str, Any]:
-    served = _desks[0].served
     return {
-        "version": served.version,
-        "origin": origin().model_dump(),
-        "signature": served.signature.model_dump(mode="json"),
-        "lineage": served.lineage,
-        "metrics": served.metrics,
-        "card": served.card,
+        "version": SERVED.version,
+        "origin": ORIGIN,
+        "signature": SIGNATURE.model_dump(mode="json"),
+        "lineage": SERVED.lineage,
+        "metrics": SERVED.metrics,
+        "card": SERVED.card,
     }
 
 
@@ -141,7 +137,7 @@ service: Any = Service
 def _openapi() -> dict[str, Any]:
     described: dict[str, Any] = service.openapi_spec.asdict()
     title = f"{SETTINGS.project.name}: {SIGNATURE.contract.target}"
-    described["info"] = {"title": title, "version": _desks[0].served.version}
+    described["info"] = {"title": title, "version": SERVED.version}
     return described
 
 

@@ -5,103 +5,64 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import sqlalchemy
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, SQLAlchemyError
+from sqlalchemy.exc import DataError
 
-from gitloop.data.places import redact
-from gitloop.errors import InputError
 from gitloop.files import write_text
-from gitloop.serving.journal import Part, parts, position, sent, unsent
+from gitloop.serving import database
+from gitloop.serving.journal import OVER, Part, parts, position, sent, unsent
 from gitloop.settings import Log
 
 BATCH = 1000  # lines in one transaction
-BYTES = 4_000_000  # of a file read at a time
+BYTES = 4_000_000  # read at a time, or one line where that is longer
 EVERY = 1.0  # seconds between looks at the files
 SLOWEST = 60.0  # seconds between tries while the database is gone
-OVER = timedelta(hours=2)  # after the hour of its name nobody writes to a file any more
-
-TABLES = sqlalchemy.MetaData()
-PREDICTIONS = sqlalchemy.Table(
-    "predictions",
-    TABLES,
-    sqlalchemy.Column("id", sqlalchemy.String(64), primary_key=True),
-    sqlalchemy.Column("time", sqlalchemy.DateTime, nullable=False, index=True),  # UTC
-    sqlalchemy.Column("version", sqlalchemy.Text, nullable=False),
-    sqlalchemy.Column("inputs", sqlalchemy.Text, nullable=False),  # JSON: column → value
-    sqlalchemy.Column("prediction", sqlalchemy.Text),  # JSON: true, "label" or a number
-    sqlalchemy.Column("probability", sqlalchemy.Double),
-    sqlalchemy.Column("probabilities", sqlalchemy.Text),  # JSON: class → probability
-    sqlalchemy.Column("latency_ms", sqlalchemy.Double),
-)
-FEEDBACK = sqlalchemy.Table(
-    "feedback",
-    TABLES,
-    sqlalchemy.Column("id", sqlalchemy.String(64), primary_key=True),
-    sqlalchemy.Column("time", sqlalchemy.DateTime, primary_key=True),
-    sqlalchemy.Column("truth", sqlalchemy.Text),  # JSON
-)
-TABLE = {"predictions": PREDICTIONS, "feedback": FEEDBACK}
-JSON = ("inputs", "prediction", "probabilities", "truth")
-INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 class Health(NamedTuple):
-    """What a metric shows of sending. Only one of the processes that share a folder sends."""
+    """What a metric shows of sending. Of the processes that share a folder one at a time sends."""
 
     sent: int  # lines, by this process
     broken: int  # lines that are torn, or that the database does not take: passed over
     unsent_bytes: int  # in all files
+    behind: float  # seconds since the oldest line that the database does not have; 0 where there is none
     error: str | None  # of the last try, where it failed; without passwords
-
-
-def engine(log: Log) -> sqlalchemy.Engine:
-    """Raises `InputError` where the URL is missing, wrong, or of a database that is not supported."""
-    given = log.url or os.environ.get(str(log.url_env))
-    where = "conf/serving/: log.url" if log.url else f"conf/serving/: log.url_env: {log.url_env}"
-    if not given:
-        raise InputError(
-            f"{where}: this environment variable is not set; set it to postgresql+psycopg://… or sqlite:///…"
-        )
-    try:
-        url = sqlalchemy.make_url(given)
-        if url.get_backend_name() not in INSERT:
-            raise InputError(f"{where}: {url.get_backend_name()} is not supported; use {' or '.join(INSERT)}")
-        wait = {"connect_timeout": 5} if url.get_backend_name() == "postgresql" else {"timeout": 5}
-        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=wait)
-    except (SQLAlchemyError, ImportError) as error:
-        raise InputError(f"{where}: cannot be used ({type(error).__name__}); mend it, or install its driver") from error
 
 
 class Shipper:
     """Sends what stands in the folder, of whatever process, until closed."""
 
-    def __init__(self, log: Log, every: float = EVERY) -> None:
-        self._folder, self._every = Path(log.folder).absolute(), every
-        self._engine = engine(log)
+    def __init__(self, log: Log, every: float = EVERY, slowest: float = SLOWEST) -> None:
+        """Raises `InputError` where the database's URL is missing or wrong. A database that is gone is no error."""
+        self._folder, self._every, self._slowest = Path(log.folder).absolute(), every, slowest
+        self._engine = database.engine(log)
         self._ready = False
+        self._done: set[str] = set()  # files to which nobody writes any more, and that the database has
         self._sent = self._broken = self._unsent = 0
+        self._oldest: datetime | None = None
         self._error: str | None = None
-        self._until = float("inf")
+        self._until = math.inf
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gitloop-shipper", daemon=True)
         self._thread.start()
 
     @property
     def health(self) -> Health:
-        return Health(self._sent, self._broken, self._unsent, self._error)
+        oldest = self._oldest
+        behind = 0.0 if oldest is None else max(0.0, (datetime.now(UTC) - oldest).total_seconds())
+        return Health(self._sent, self._broken, self._unsent, behind, self._error)
 
     def close(self, within: float = 5.0) -> None:
         """Send what is left, if the database takes it within so many seconds; the rest is sent by the next process."""
-        self._until = time.monotonic() + within
+        self._until = min(self._until, time.monotonic() + within)
         self._closed.set()
         self._thread.join(timeout=within)
 
@@ -114,9 +75,9 @@ class Shipper:
                     if alone:
                         self._all()
                 self._error, pause = None, self._every
-            except (SQLAlchemyError, OSError, InputError) as error:
-                reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-                self._error, pause = f"{type(error).__name__}: {redact(reason)}", min(2 * pause, SLOWEST)
+            except Exception as error:  # whatever it is, it may be mended while the lines wait
+                self._ready = False
+                self._error, pause = database.reason(error, self._engine.url), min(2 * pause, self._slowest)
             self._count()
             if last:
                 break
@@ -129,66 +90,83 @@ class Shipper:
         self._folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._folder / ".sending.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield True
-        except BlockingIOError:
-            yield False
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
         finally:
             os.close(handle)
 
     def _all(self) -> None:
         if not self._ready:
-            TABLES.create_all(self._engine)
+            database.TABLES.create_all(self._engine)
             self._ready = True
-        for part in parts(self._folder):
-            while time.monotonic() < self._until and self._some(part, TABLE[part.name]):
+        for part in parts(self._folder, self._done):
+            while time.monotonic() < self._until and self._some(part):
                 pass
 
-    def _some(self, part: Part, table: sqlalchemy.Table) -> bool:
-        """Send the next whole lines of a file; False where there are none."""
-        path, start = part.path, sent(part.path)
-        with path.open("rb") as file:
-            file.seek(start)
-            content = file.read(BYTES)
-        lines = content.split(b"\n")[:-1][:BATCH]
-        if not lines and content and datetime.now(UTC) - part.hour > OVER:
-            lines = [content[:-1]]  # torn when the machine crashed; nobody will end it
+    def _some(self, part: Part) -> bool:
+        """Send the next lines of a file; False where there are none."""
+        try:
+            lines, end = _lines(part, sent(part.path))
+        except FileNotFoundError:  # it was old, and another process deleted it
+            return False
         if not lines:
             return False
-        rows = [row for row in map(_row, lines) if row is not None]
-        taken = self._insert(table, rows)
-        write_text(position(path), str(start + sum(len(line) + 1 for line in lines)))
+        rows = [row for line in lines if (row := database.row(part.name, line)) is not None]
+        taken = self._insert(part.name, rows)
+        write_text(position(part.path), str(end))
         self._sent += taken
-        self._broken += len(lines) - taken
+        self._broken += sum(not line.isspace() for line in lines) - taken
         return True
 
-    def _insert(self, table: sqlalchemy.Table, rows: list[dict[str, Any]]) -> int:
+    def _insert(self, name: str, rows: list[dict[str, Any]]) -> int:
         """How many rows the database took, or had already. One that it does not take must not hold up the others."""
-        insert = INSERT[self._engine.dialect.name](table).on_conflict_do_nothing()
         try:
             if rows:
                 with self._engine.begin() as connection:
-                    connection.execute(insert, rows)
+                    connection.execute(database.insert(self._engine, name), rows)
             return len(rows)
         except DataError:
-            return 0 if len(rows) == 1 else sum(self._insert(table, [row]) for row in rows)
+            half = len(rows) // 2
+            return self._insert(name, rows[:half]) + self._insert(name, rows[half:]) if half else 0
 
     def _count(self) -> None:
-        total = 0
-        for part in parts(self._folder):
+        total, oldest = 0, None
+        for part in parts(self._folder, self._done):
             with contextlib.suppress(OSError):
-                total += unsent(part.path)
-        self._unsent = total
+                if length := unsent(part.path):
+                    total += length
+                    oldest = oldest or _time(part)
+                elif datetime.now(UTC) - part.hour > OVER:
+                    self._done.add(part.path.name)
+        self._unsent, self._oldest = total, oldest
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
-    """A line as a row of its table; None where it is torn."""
-    try:
-        record = json.loads(line)
-        record["time"] = datetime.fromisoformat(record["time"]).astimezone(UTC).replace(tzinfo=None)
-        for name in JSON:
-            if name in record:
-                record[name] = json.dumps(record[name], ensure_ascii=False)
-    except (ValueError, KeyError, TypeError):
-        return None
-    return record if "truth" in record else {"probability": None, "probabilities": None, **record}
+def _lines(part: Part, start: int) -> tuple[list[bytes], int]:
+    """The next whole lines of a file, and where they end."""
+    lines, end = [], start
+    with part.path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            # What was torn by a crash of the machine nobody will end any more.
+            if not line.endswith(b"\n") and datetime.now(UTC) - part.hour <= OVER:
+                break
+            lines.append(line)
+            end += len(line)
+            if len(lines) == BATCH or end - start >= BYTES:
+                break
+    return lines, end
+
+
+def _time(part: Part) -> datetime:
+    """Of the first line that was not sent."""
+    with part.path.open("rb") as file:
+        file.seek(sent(part.path))
+        try:
+            time = datetime.fromisoformat(json.loads(file.readline())["time"])
+        except (ValueError, KeyError, TypeError):
+            return part.hour
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

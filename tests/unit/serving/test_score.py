@@ -335,11 +335,12 @@ def test_too_much_set_aside_is_an_error_after_the_rest_is_scored(
     assert "phone" not in aside[0]
 
 
-@pytest.mark.parametrize("at_once", [2_000_000, 100])
+@pytest.mark.parametrize("at_once", [1_000_000, 100])
 def test_of_rows_with_one_key_one_is_scored_whatever_the_order(
     at_once: int, scoring: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(batch, "AT_ONCE", at_once)
+    monkeypatch.setattr(batch, "PIECE", at_once)
     given = scoring(folder="out")
     change("rules.max_invalid", 1)
     same = given.slice(0, 20)
@@ -463,6 +464,8 @@ def untouched(_: pa.Table) -> None:
             "none.parquet: no such file",
         ),
         (conf(source={"_target_": "no.where"}), [], 2, "conf/scoring/: source._target_: there is no 'no.where'"),
+        (conf(source={"path": "x"}), [], 2, "conf/scoring/: scoring.source: needs `_target_: package.module.Name`"),
+        (conf(url="sqlite:///x", url_env="X"), [], 2, "conf/scoring/: scoring: give `url` or `url_env`, not both"),
         (conf(url_env="NOT_SET"), [], 2, "conf/scoring/: url_env: the environment variable NOT_SET is not set"),
         (
             conf(url="postgresql+psycopg://me:s3cret@127.0.0.1:1/none"),

@@ -20,7 +20,8 @@ from gitloop.serving.runtime import Served
 from gitloop.serving.threads import mapped
 
 WORKERS = min(4, os.cpu_count() or 1)  # chunks scored at a time
-AT_ONCE = 2_000_000  # keys compared at a time, so that memory does not grow with the rows
+PIECE = 20_000  # rows that the model is asked of at a time: what it computes between stays in the processor's cache
+AT_ONCE = 1_000_000  # keys compared at a time, so that memory does not grow with the rows
 DUPLICATE, TOO_LARGE = "duplicate key", "numbers too large for the model"
 
 
@@ -58,6 +59,8 @@ def _repeats(rows: Rows, names: Sequence[str], content: Sequence[str], reason: s
         f"CREATE OR REPLACE TEMP TABLE suspects AS SELECT hash({by}) AS h FROM clean WHERE {part} AND {there} "
         "GROUP BY h HAVING count(*) > 1"
     )
+    if not rows.connection.sql("SELECT count(*) FROM suspects").fetchall()[0][0]:
+        return
     # Those among them that are kept: the others were told apart before.
     found = rows.connection.sql(
         f"SELECT {ROW} FROM clean WHERE {part} AND {there} AND hash({by}) IN (FROM suspects)"
@@ -95,7 +98,9 @@ def predictions(
     rows: pa.Table, served: Served, columns: Mapping[str, Column], schema: pa.Schema
 ) -> tuple[pa.Table, Array]:
     """What is written of canonical rows, and the numbers of those of which the model can say nothing."""
-    scores = served.scores(table.arrays(rows, columns, served.signature.inputs))
+    given = table.arrays(rows, columns, served.signature.inputs)
+    pieces = [slice(start, start + PIECE) for start in range(0, rows.num_rows, PIECE)]
+    scores = np.concatenate([served.scores({name: of[piece] for name, of in given.items()}) for piece in pieces])
     finite = pa.array(np.asarray(np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)))
     values = [pa.array(served.labels(scores), schema.field("prediction").type)]
     if served.signature.contract.task != "regression":

@@ -59,7 +59,8 @@ class Rows:
 
     def set_aside(self, numbers: Array, reason: str) -> None:
         """For one reason."""
-        self.reasons[reason] += len(numbers)
+        if len(numbers):
+            self.reasons[reason] += len(numbers)
         self._set_aside(numbers, [reason] * len(numbers))
 
     def _set_aside(self, numbers: Array, reasons: list[str]) -> None:

@@ -112,8 +112,8 @@ def zipped(text: str) -> bytes:
         ("quoted.csv", '"at","id","x","late"\n"2024-01-31","1","0.10","no"\n2024-02-01,2,"",yes\n', {}),
         ("null.csv", PLAIN.replace("2,,", "2,NA,"), {"null": ["", "NA"]}),
         ("utf16.csv", PLAIN.encode("utf-16"), {"encoding": "utf-16"}),
-        ("packed.csv.gz", gzip.compress(PLAIN.encode()), {}),
-        ("bom.csv.gz", gzip.compress(b"\xef\xbb\xbf" + PLAIN.encode()), {}),
+        ("packed.csv.gz", gzip.compress(PLAIN.encode(), mtime=0), {}),
+        ("bom.csv.gz", gzip.compress(b"\xef\xbb\xbf" + PLAIN.encode(), mtime=0), {}),
         ("odd [1]'s.csv", PLAIN, {}),
     ],
 )

@@ -70,6 +70,11 @@ lock: $(READY) ## lock the ranges of both pyproject.toml in all requirements*.tx
 		$(BIN)/uv pip compile --group .lock_cache/pyproject.toml:$$group $(LOCK) --no-emit-package uv \
 			--constraint '$(TEMPLATE)/requirements.txt' --output-file "$(TEMPLATE)/requirements-$$group.txt" || exit; \
 	done
+	for remote in s3 gs azure ssh webdav; do \
+		$(BIN)/uv pip compile --group .lock_cache/pyproject.toml:$$remote $(LOCK) --constraint '$(TEMPLATE)/requirements.txt' \
+			$$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' '$(TEMPLATE)/requirements.txt') \
+			--output-file "$(TEMPLATE)/requirements-$$remote.txt" || exit; \
+	done
 	$(BIN)/uv pip compile .lock_cache/pyproject.toml --group .lock_cache/pyproject.toml:dev --group pyproject.toml:dev $(LOCK) \
 		--constraint '$(TEMPLATE)/requirements.txt' --output-file requirements.txt
 

@@ -100,6 +100,7 @@ def test_a_lock_is_in_step_with_its_ranges(where: Path) -> None:
 def test_what_gitloop_imports_is_declared() -> None:
     """No library is there only because another one happens to bring it."""
     known = {"yaml": "pyyaml", "ruamel": "ruamel-yaml", "hydra": "hydra-core", "sklearn": "scikit-learn"}
+    known |= {"github": "pygithub"}
     declared = {
         canonicalize_name(Requirement(text).name)
         for text in tomllib.loads((TEMPLATE / "pyproject.toml").read_text())["project"]["dependencies"]
@@ -107,8 +108,10 @@ def test_what_gitloop_imports_is_declared() -> None:
     imported = {
         known.get(name, canonicalize_name(name))
         for path in (TEMPLATE / "src").rglob("*.py")
-        for name in re.findall(r"^\s*(?:import|from) ([a-z]\w*)", path.read_text(), re.MULTILINE)
-        if name not in sys.stdlib_module_names | {"gitloop", "pydantic_core"}
+        for one, other in re.findall(
+            r"^\s*(?:import ([a-z]\w*)|from ([a-z][\w.]*) import)", path.read_text(), re.MULTILINE
+        )
+        if (name := (one or other).split(".")[0]) not in sys.stdlib_module_names | {"gitloop", "pydantic_core"}
     }
     assert imported - declared == set()
 

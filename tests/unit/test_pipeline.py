@@ -25,6 +25,7 @@ PLUMBING = {
     "gitloop.settings",
     "gitloop.contract",
     "gitloop.files",
+    "gitloop.git",
     "gitloop.targets",
 }
 STAGES = ("ingest", "validate", "split", "profile", "train", "select", "evaluate", "package")

@@ -115,10 +115,51 @@ VERBS: dict[str, Verb] = {
         "gitloop score --since 2013-04-01 --until 2013-05-01",
         (_SINCE, _UNTIL),
     ),
+    "check": Verb(
+        "gitloop.gitops.checks",
+        "check configuration, lock, metrics and workflows, and look for secrets",
+        "gitloop check",
+    ),
+    "storage": Verb("gitloop.gitops.storage", "say where data and models are kept", "gitloop storage"),
+    "reproduce": Verb(
+        "gitloop.gitops.reproduce",
+        "run the stages that changed, with no more data than needed",
+        "gitloop reproduce",
+    ),
+    "commit": Verb(
+        "gitloop.gitops.commit",
+        "commit dvc.lock, params.yaml and metrics as the run of a workflow does",
+        "gitloop commit --push",
+        (_argument("--push", action="store_true", help="push data and the commit too, and have it checked"),),
+    ),
+    "resolve": Verb(
+        "gitloop.gitops.resolve",
+        "resolve a merge conflict in dvc.lock, params.yaml and metrics",
+        "gitloop resolve",
+    ),
+    "dispatch": Verb(
+        "gitloop.gitops.dispatch",
+        "start a workflow at this branch",
+        "gitloop dispatch train.yml",
+        (_argument("workflow", help="the name of a file in .github/workflows/"),),
+    ),
+    "comment": Verb(
+        "gitloop.gitops.comment",
+        "put the report of a run on its pull request, in the workflow Report",
+        "gitloop comment --artifact report",
+        (_argument("--artifact", metavar="FOLDER", required=True, help="what the run uploaded; it is not trusted"),),
+    ),
     "report": Verb(
-        "gitloop.modeling.report",
-        "show the candidates, metrics and gates, and write them as Markdown",
-        "gitloop report",
+        "gitloop.gitops.report",
+        "sum up what changed and whether it may be merged, in the terminal and as Markdown",
+        "gitloop report --base main",
+        (
+            _argument(
+                "--base",
+                metavar="REV",
+                help="the Git revision to compare with (default: where the branch left main, or the commit before)",
+            ),
+        ),
     ),
 }
 

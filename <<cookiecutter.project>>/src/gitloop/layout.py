@@ -33,6 +33,7 @@ MODEL = Path("model")
 CARD = Path("MODEL_CARD.md")  # its card, in Git
 
 # Where a Bento's model comes from; written when it is built.
+DVC_CONFIG = Path(".dvc/config")
 ORIGIN = Path("origin.json")
 # What `gitloop build` makes, and the packages that a service installs, by the model's format (`make lock`).
 DIST = Path("dist")
@@ -42,6 +43,8 @@ SERVING_LOCKS = {"onnx": Path("requirements-serving.txt"), "skops": Path("requir
 # Written by verbs that depend on the state of the world; ignored by Git.
 GATES = Path("reports/gates.json")
 COMPARISON = Path("reports/comparison.json")
+CHECKS = Path("reports/checks.json")
+RUN = Path("reports/run.json")
 REPORT = Path("reports/report.md")
 UNSCORED = Path("reports/unscored.parquet")  # what the last `gitloop score` set aside
 

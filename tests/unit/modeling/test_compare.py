@@ -85,7 +85,7 @@ def repository(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def compared(*arguments: str, code: int = 0) -> dict[str, Any]:
     assert main(["compare", *arguments]) == code
-    found: dict[str, Any] = json.loads(layout.COMPARISON.read_text())
+    found: dict[str, Any] = json.loads(layout.COMPARISON.read_text())["champion"]
     return found
 
 
@@ -346,13 +346,13 @@ def test_the_gate_asks_the_champion_itself_not_an_old_file(
     study("binary", blind)
     assert main(["evaluate"]) == 0
     layout.COMPARISON.parent.mkdir(exist_ok=True)
-    layout.COMPARISON.write_text(json.dumps({"judged": False, "why": "nothing to see"}))
+    layout.COMPARISON.write_text(json.dumps({"champion": {"judged": False, "why": "nothing to see"}, "main": None}))
     assert main(["gate"]) == 1
     verdicts = {one["rule"]: one for one in json.loads(layout.GATES.read_text())["verdicts"]}
     why = verdicts["champion"]["why"]
     # The columns are no features any more, but they are kept: the champion can still be scored.
     assert verdicts["champion"]["passed"] is False, why
-    assert json.loads(layout.COMPARISON.read_text())["judged"] is True
+    assert json.loads(layout.COMPARISON.read_text())["champion"]["judged"] is True
     assert "worse" in why
     assert "than model@v0.1.0" in why
     assert verdicts["slice_regression"]["passed"] is False

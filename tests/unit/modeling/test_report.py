@@ -84,13 +84,13 @@ def test_the_comparison_with_the_champion_is_shown(study: Study) -> None:
         "gain": {"value": 0.025, "low": 0.01, "high": 0.04},
         "note": "a word",
     }
-    write_json(layout.COMPARISON, comparison)
+    write_json(layout.COMPARISON, {"champion": comparison, "main": None})
     assert main(["report"]) == 0
     written = layout.REPORT.read_text()
     assert "## Against model&#64;v0.1.0 on 1,200 rows that neither has trained on" in written
     assert "roc_auc is better by 0.025 (0.01 to 0.04). Note: a word." in written
     assert "| roc_auc | 0.71 | 0.735 |" in written
-    write_json(layout.COMPARISON, {**comparison, "challenger": {"sha256": "0"}})
+    write_json(layout.COMPARISON, {"champion": {**comparison, "challenger": {"sha256": "0"}}, "main": None})
     assert main(["report"]) == 0
     assert "Against" not in layout.REPORT.read_text()
 

@@ -101,7 +101,7 @@ class SQL(Frozen):
         from sqlalchemy.exc import ArgumentError
 
         given = self.url or os.environ.get(str(self.url_env))
-        form = "dialect+driver://user:password@host/name"
+        form = "dialect+driver://user:password@host/name"  # pragma: allowlist secret
         if not given:
             raise InputError(f"source.url_env: the environment variable {self.url_env} is not set; set it to {form}")
         try:

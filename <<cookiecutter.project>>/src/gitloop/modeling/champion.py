@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import json
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from gitloop import layout, settings
+from gitloop import git, layout, settings
 from gitloop.errors import InputError
 from gitloop.modeling.inputs import Derive, derivation
 from gitloop.modeling.store import Model, load
@@ -47,10 +46,8 @@ def newest() -> str | None:
 
     Raises `InputError` in a shallow clone without tags: there a released champion would be overlooked.
     """
-    if _git("rev-parse", "--git-dir") is None:
-        return None
-    tags = (_git("tag", "--list", TAGS, "--sort=-version:refname") or b"").decode().split()
-    if not tags and (_git("rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
+    tags = (git.asked("tag", "--list", TAGS, "--sort=-version:refname") or "").split()
+    if not tags and git.asked("rev-parse", "--is-shallow-repository") == "true":
         raise InputError(
             "git: a shallow clone without tags does not show whether there is a champion; "
             "run `git fetch --unshallow --tags`, or name one with --champion"
@@ -58,16 +55,20 @@ def newest() -> str | None:
     return tags[0] if tags else None
 
 
+def chosen_at(revision: str) -> tuple[str, dict[str, Any]]:
+    """The commit of a revision, and path and sha256 of the model chosen there. Raises `InputError` where none was."""
+    found = git.commit(revision)
+    if found is None:
+        raise InputError(f"--champion {revision}: is not a revision of this repository; fetch it, or name another")
+    return found, json.loads(_file(revision, found, layout.SELECTED))["model"]
+
+
 def champion(revision: str) -> Champion:
     """The champion of a revision. Raises `InputError` where the revision or its model file is not there.
 
     Raises `Incomparable` where its settings or its model cannot be read by today's code and libraries.
     """
-    commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    if commit is None:
-        raise InputError(f"--champion {revision}: is not a revision of this repository; fetch it, or name another")
-    found = commit.decode().strip()
-    chosen = json.loads(_file(revision, found, layout.SELECTED))["model"]
+    found, chosen = chosen_at(revision)
     params = _file(revision, found, layout.PARAMS)
     content = _model(revision, found, Path(chosen["path"]), chosen["sha256"])
     try:
@@ -76,7 +77,7 @@ def champion(revision: str) -> Champion:
     except InputError as error:
         raise Incomparable(f"{revision} cannot be read by today's code: {error}".replace("\n", "; ")) from error
     model = replace(model, threshold=then.data.threshold)
-    return Champion(revision, found, then, model, derive, training_hash(_git("show", f"{found}:./dvc.lock")))
+    return Champion(revision, found, then, model, derive, training_hash(git.content(found, layout.DVC_LOCK)))
 
 
 def training_hash(lock: bytes | None) -> str | None:
@@ -86,17 +87,8 @@ def training_hash(lock: bytes | None) -> str | None:
     return next((out.get("md5") for out in outs if out["path"] == layout.TRAIN.as_posix()), None)
 
 
-def _git(*arguments: str) -> bytes | None:
-    """What Git prints; None where it fails or is not installed."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
 def _file(revision: str, commit: str, path: Path) -> bytes:
-    content = _git("show", f"{commit}:./{path.as_posix()}")
+    content = git.content(commit, path)
     if content is None:
         raise InputError(f"{path}: is not there in {revision}, where no model was chosen; name another --champion")
     return content
@@ -138,7 +130,7 @@ def _derivation(commit: str, then: Settings) -> Derive | None:
     """
     name = then.features.derive
     top = (name or "").split(".")[0]
-    archive = _git("archive", commit, f"src/{top}") if top and top != "gitloop" else None
+    archive = git.archive(commit, f"src/{top}") if top and top != "gitloop" else None
     if archive is None:
         return derivation(then.features)
     with tempfile.TemporaryDirectory(prefix="gitloop-") as folder, tarfile.open(fileobj=io.BytesIO(archive)) as packed:
@@ -169,5 +161,4 @@ def _importing(top: str, source: Path) -> Iterator[None]:
 
 
 def todays_training_hash() -> str | None:
-    lock = Path("dvc.lock")
-    return training_hash(lock.read_bytes()) if lock.is_file() else None
+    return training_hash(layout.DVC_LOCK.read_bytes()) if layout.DVC_LOCK.is_file() else None

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gitloop import layout, settings, ui
+from gitloop import git, layout, settings, ui
 from gitloop.arrays import Array
 from gitloop.contract import Contract
 from gitloop.data.table import arrays
+from gitloop.errors import InputError
 from gitloop.files import write_json
 from gitloop.modeling import chosen, inputs, slices
-from gitloop.modeling.champion import Champion, Incomparable, champion, newest, todays_training_hash
+from gitloop.modeling.champion import Champion, Incomparable, champion, chosen_at, newest, todays_training_hash
 from gitloop.modeling.chosen import Rows
 from gitloop.modeling.intervals import Draws, Scored, paired
 from gitloop.modeling.metrics import compute, rounded
@@ -27,26 +29,56 @@ SEEN = "the champion may have trained on some of these rows: without a timestamp
 
 def run(arguments: argparse.Namespace) -> None:
     """`gitloop compare [--champion REV]`."""
-    loaded = settings.load()
-    comparison = compare(loaded, arguments.champion)
+    comparison = comparisons(settings.load(), arguments.champion)
     write_json(layout.COMPARISON, comparison)
-    show(comparison)
+    show(comparison["champion"])
 
 
-def compare(loaded: Settings, revision: str | None) -> dict[str, Any]:
-    """The content of reports/comparison.json: `judged` says whether there is a verdict, `why` why not.
+def comparisons(loaded: Settings, revision: str | None) -> dict[str, Any]:
+    """The content of reports/comparison.json: with the champion, and with main where that is another model or null.
+
+    The champion is the revision named, else the newest version; before the first release it is main's model.
+    """
+    base = git.base()
+    there = base if base and git.content(base, layout.SELECTED) else None
+    named = revision or newest()
+    if named is None and there is None:
+        return {"champion": {"judged": False, "why": NONE_YET, "champion": None}, "main": None}
+    if named is None or there is None:
+        return {"champion": compare(loaded, named) if named else _main(loaded, there), "main": None}
+    one = chosen_at(named)[1] == chosen_at(there)[1]
+    return {"champion": compare(loaded, named), "main": None if one else _main(loaded, there)}
+
+
+def _main(loaded: Settings, base: str | None) -> dict[str, Any]:
+    """With main's model. That it cannot be had is no error: nobody asked for it by name."""
+    try:
+        return compare(loaded, base or git.MAIN, git.MAIN)
+    except InputError as error:
+        return {"judged": False, "why": str(error), "champion": {"revision": git.MAIN}}
+
+
+def compare(loaded: Settings, revision: str, name: str | None = None) -> dict[str, Any]:
+    """With the model of a revision, `name` for people: `judged` says whether there is a verdict, `why` why not.
 
     Gains are in the metric's unit, positive where the challenger is better.
     """
-    revision = revision or newest()
-    if revision is None:
-        return {"judged": False, "why": NONE_YET, "champion": None}
+    name = name or revision
+    mine = chosen.selected()
+    sha256 = mine["model"]["sha256"]
+    about: dict[str, Any] = {
+        "challenger": {"sha256": sha256, "candidate": mine["candidate"]},
+        "metric": loaded.data.metric,
+    }
+    commit, _ = chosen_at(revision)
+    if git.same(commit, layout.SELECTED, layout.EVALUATION):
+        who = {"revision": name, "commit": commit, "candidate": mine["candidate"]}
+        return {"judged": False, "why": f"the model is that of {name}", "same": True, **about, "champion": who}
     challenger = chosen.model(loaded)
-    sha256 = chosen.selected()["model"]["sha256"]
-    about: dict[str, Any] = {"challenger": {"sha256": sha256, **_about(challenger)}, "metric": loaded.data.metric}
+    about["challenger"] |= _about(challenger)
     try:
-        old = champion(revision)
-        about["champion"] = {"revision": old.revision, "commit": old.commit, **_about(old.model)}
+        old = replace(champion(revision), revision=name)
+        about["champion"] = {"revision": name, "commit": old.commit, **_about(old.model)}
         rows = chosen.rows(layout.TEST, loaded.data, inputs.derivation(loaded.features))
         unseen, note = _unseen(loaded.data.timestamp, rows.table, challenger, old)
         if unseen.sum() < loaded.evaluation.slice_rows:
@@ -57,7 +89,7 @@ def compare(loaded: Settings, revision: str | None) -> dict[str, Any]:
         rows = _where(rows, unseen)
         found = judge(loaded, rows, chosen.score(challenger, rows.columns), _score(old, rows.table, loaded.data))
     except Incomparable as reason:
-        return {"judged": False, "why": str(reason), "champion": {"revision": revision}, **about}
+        return {"judged": False, "why": str(reason), "champion": {"revision": name}, **about}
     return rounded({"judged": True, "why": None, **about, "note": note, **found})  # type: ignore[no-any-return]
 
 

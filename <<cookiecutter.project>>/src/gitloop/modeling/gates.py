@@ -7,17 +7,20 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
-from gitloop import layout, settings, ui
+from gitloop import git, layout, settings, ui
 from gitloop.errors import InputError, Refused
 from gitloop.files import read_json, write_json
+from gitloop.modeling import loosened
 from gitloop.modeling.chosen import selected
-from gitloop.modeling.compare import compare
+from gitloop.modeling.compare import comparisons
 from gitloop.modeling.metrics import rounded
 from gitloop.modeling.verdicts import HEADER, Verdict, cells, judge
 
 NO_TESTS = 5  # pytest's exit code
+OFF: dict[str, Any] = {"champion": {"judged": False, "why": "off"}, "main": None}
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -29,25 +32,34 @@ def run(arguments: argparse.Namespace) -> None:
     if evaluation["candidate"] != chosen["candidate"]:
         raise InputError(f"{layout.EVALUATION}: judges another candidate than {layout.SELECTED}; run `dvc repro`")
     compared = gates.champion is not None or gates.slice_regression is not None
-    comparison = compare(loaded, arguments.champion) if compared else {"judged": False, "why": "off"}
+    comparison = comparisons(loaded, arguments.champion) if compared else OFF
     if compared:
         write_json(layout.COMPARISON, comparison)
-    verdicts = [*judge(gates, evaluation, comparison), behaviour(gates.behaviour)]
+    base = git.base()
+    verdicts = [*judge(gates, evaluation, comparison["champion"]), behaviour(gates.behaviour, base)]
+    looser = loosened.bounds(gates, loosened.at(base), evaluation, comparison["champion"])
+    verdicts += loosened.verdicts(looser, same=git.same(base, layout.SELECTED, layout.EVALUATION))
     failed = [verdict for verdict in verdicts if verdict.passed is False]
     content = [verdict._asdict() for verdict in verdicts]
     about = {"candidate": chosen["candidate"], "sha256": chosen["model"]["sha256"], "passed": not failed}
-    write_json(layout.GATES, rounded({**about, "verdicts": content}))
+    write_json(layout.GATES, rounded({**about, "verdicts": content, "loosened": [one._asdict() for one in looser]}))
     ui.table("gates", HEADER, cells(content))
     if failed:
         raise Refused("\n".join(f"{verdict.rule}: {verdict.why}" for verdict in failed))
 
 
-def behaviour(folder: str | None) -> Verdict:
-    """The user's tests of the model's behaviour pass, run by pytest. Raises `InputError` where there is no folder."""
+def behaviour(folder: str | None, base: str | None = None) -> Verdict:
+    """The user's tests of the model's behaviour pass, run by pytest. Raises `InputError` where there is no folder.
+
+    They are not run again where the model is not there because nothing they depend on differs from `base`.
+    """
     if folder is None:
         return Verdict("behaviour", why="off")
     if not Path(folder).is_dir():
         raise InputError(f"conf/gates/: behaviour: {folder} is not a folder; make it, or set null")
+    needs = (folder, "src", str(layout.DVC_LOCK), str(layout.PARAMS))
+    if base and not Path(selected()["model"]["path"]).exists() and not git.changed(*needs, since=base):
+        return Verdict("behaviour", why=f"as on {git.MAIN}: neither the model nor its tests changed")
     with tempfile.TemporaryDirectory(prefix="gitloop-") as scratch:
         results = Path(scratch) / "results.xml"
         command = [sys.executable, "-m", "pytest", folder, "-q", "-p", "gitloop.testing", f"--junitxml={results}"]

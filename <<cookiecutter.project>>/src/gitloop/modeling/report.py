@@ -1,17 +1,12 @@
-"""What was trained, how good it is, and whether it may be merged: in the terminal and as Markdown."""
+"""What was trained and how good it is, in sections that are shown in the terminal and as Markdown."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from gitloop import layout, settings, ui
-from gitloop.files import read_json, write_text
-from gitloop.modeling.verdicts import HEADER, cells
+from gitloop import ui
 from gitloop.settings import Settings
 
 
@@ -23,55 +18,6 @@ class Section(NamedTuple):
     rows: Sequence[Sequence[object]]
     text: str = ""
     points: Sequence[str] = ()
-
-
-def run(_: argparse.Namespace) -> None:
-    """`gitloop report`."""
-    loaded = settings.load()
-    evaluation = read_json(layout.EVALUATION, "gitloop evaluate")
-    selected = read_json(layout.SELECTED, "gitloop select")
-    gated, comparison = _optional(layout.GATES), _optional(layout.COMPARISON)
-    sections = [
-        *gates(gated, selected),
-        candidates(selected),
-        metrics(evaluation),
-        *champion(comparison, selected),
-        *slices(evaluation),
-        data(loaded, *(_optional(path) for path in (layout.SOURCE, layout.VALIDATION, layout.SPLIT))),
-        pages(),
-    ]
-    for section in sections:
-        ui.table(section.title, section.header, section.rows)
-        if section.text:
-            ui.say(section.text)
-    write_text(layout.REPORT, markdown(f"{loaded.project.name}: {evaluation['candidate']}", sections))
-    ui.say(f"written to {layout.REPORT}")
-
-
-def gates(found: dict[str, Any] | None, selected: dict[str, Any]) -> list[Section]:
-    """The verdicts on this very model; a word where they are on another."""
-    if not found:
-        return []
-    if found["sha256"] != selected["model"]["sha256"]:
-        return [
-            Section("Gates: not yet checked", HEADER, [], "The last verdicts are on another model; run `gitloop gate`.")
-        ]
-    failed = sum(one["passed"] is False for one in found["verdicts"])
-    return [Section(f"Gates: {failed} failed" if failed else "Gates: passed", HEADER, cells(found["verdicts"]))]
-
-
-def champion(found: dict[str, Any] | None, selected: dict[str, Any]) -> list[Section]:
-    """The comparison of this very model with the champion, if there is one."""
-    if not found or not found["judged"] or found["challenger"]["sha256"] != selected["model"]["sha256"]:
-        return []
-    rows = [[name, both["champion"], both["challenger"]] for name, both in found["metrics"].items()]
-    gain = found["gain"]
-    title = f"Against {found['champion']['revision']} on {found['rows']:,} rows that neither has trained on"
-    word = (
-        f"{found['metric']} is better by {ui.cell(gain['value'])} ({ui.cell(gain['low'])} to {ui.cell(gain['high'])})."
-    )
-    note = f" Note: {found['note']}." if found["note"] else ""
-    return [Section(title, ["metric", "champion", "challenger"], rows, word + note)]
 
 
 def candidates(selected: dict[str, Any]) -> Section:
@@ -129,18 +75,6 @@ def data(loaded: Settings, source: Any, validation: Any, split: Any) -> Section:
     return Section("Data", ["", ""], rows)
 
 
-def pages() -> Section:
-    named = [
-        ("the data", layout.PROFILE),
-        ("plots", layout.PLOTS),
-        ("predictions", layout.PREDICTIONS),
-        ("metrics", layout.EVALUATION),
-        ("gates", layout.GATES),
-        ("champion", layout.COMPARISON),
-    ]
-    return Section("Where to look", ["", ""], [[name, path.as_posix()] for name, path in named if path.exists()])
-
-
 def markdown(title: str, sections: Sequence[Section]) -> str:
     parts = [f"# {escaped(title)}\n"]
     for section in sections:
@@ -167,11 +101,3 @@ def escaped(text: str) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _optional(path: Path) -> Any:
-    """The content of a JSON file, or None where the stage has not run."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from gitloop import layout
+from gitloop import git, layout
 from gitloop.contract import Frozen
 from gitloop.errors import InputError
 from gitloop.files import read_json
@@ -34,21 +33,11 @@ def origin(root: Path = Path()) -> Origin:
             return Origin.model_validate(read_json(path, "gitloop build"))
         except ValidationError as error:
             raise InputError(f"{path}: is not what `gitloop build` writes; build again") from error
-    commit, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--untracked-files=no")
-    lock = root / "dvc.lock"
+    commit = git.asked("rev-parse", "HEAD", root=root)
+    changed = git.asked("status", "--porcelain", "--untracked-files=no", root=root)
+    lock = root / layout.DVC_LOCK
     return Origin(
         commit=commit or None,
         dirty=bool(changed) if commit and changed is not None else None,
         dvc_lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
     )
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What Git prints; None where it fails or is not installed."""
-    try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *arguments], cwd=root, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

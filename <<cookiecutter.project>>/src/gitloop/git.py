@@ -1,0 +1,106 @@
+"""Git, as far as gitloop needs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from gitloop.errors import InputError
+
+MAIN = "main"
+
+
+def git(*arguments: str, environment: dict[str, str] | None = None) -> str:
+    """What Git prints, without the white space around it. Raises `InputError` with what Git says."""
+    done = _run(arguments, environment)
+    if done.returncode:
+        raise InputError(f"git {arguments[0]}: {' '.join(done.stderr.decode(errors='replace').split())}")
+    return done.stdout.decode(errors="replace").strip()
+
+
+def asked(*arguments: str, root: Path = Path()) -> str | None:
+    """What Git prints; None where it says no or is not installed."""
+    try:
+        done = _run(arguments, None, root)
+    except InputError:
+        return None
+    return None if done.returncode else done.stdout.decode(errors="replace").strip()
+
+
+def content(revision: str, path: Path | str) -> bytes | None:
+    """A file as it is in a revision; None where it is not there."""
+    done = _run(("show", f"{revision}:./{Path(path).as_posix()}"), None)
+    return None if done.returncode else done.stdout
+
+
+def same(revision: str | None, *paths: Path) -> bool:
+    """Whether files are there, and are what they are in a revision."""
+    return revision is not None and all(
+        path.is_file() and content(revision, path) == path.read_bytes() for path in paths
+    )
+
+
+def archive(revision: str, path: str) -> bytes | None:
+    """A folder as it is in a revision, as a tar file; None where it is not there."""
+    done = _run(("archive", revision, path), None)
+    return None if done.returncode else done.stdout
+
+
+def commit(revision: str) -> str | None:
+    """The full hash of a revision; None where there is none."""
+    return asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+
+
+def branch() -> str | None:
+    """The branch that is worked on: as Actions says it, else as Git does; None on a detached head."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        return os.environ.get("GITHUB_HEAD_REF") or (
+            os.environ.get("GITHUB_REF_NAME") if os.environ.get("GITHUB_REF_TYPE") != "tag" else None
+        )
+    return asked("symbolic-ref", "--quiet", "--short", "HEAD")
+
+
+def base() -> str | None:
+    """The commit that the work is compared with: `$GITLOOP_BASE`, else where it left main; on main the commit before.
+
+    On a laptop's main with changes that are not committed it is the last commit. None where there is no such commit.
+    Raises `InputError` where `$GITLOOP_BASE` is not a revision.
+    """
+    if wanted := os.environ.get("GITLOOP_BASE"):
+        found = commit(wanted)
+        if found is None:
+            raise InputError(f"GITLOOP_BASE={wanted}: is not a revision of this repository; fetch it, or unset it")
+        return found
+    head = commit("HEAD")
+    if head is None:
+        return None
+    if branch() != MAIN:
+        for name in (f"refs/remotes/origin/{MAIN}", f"refs/heads/{MAIN}"):
+            if (tip := commit(name)) is not None:
+                return asked("merge-base", head, tip)
+    elif os.environ.get("GITHUB_ACTIONS") != "true" and changed():
+        return head
+    return commit(f"{head}^")
+
+
+def changed(*paths: str, since: str = "HEAD") -> bool:
+    """Whether tracked files (below `paths`) differ from a revision."""
+    return asked("diff", "--quiet", since, "--", *paths) is None
+
+
+def _run(
+    arguments: Sequence[str], environment: dict[str, str] | None, root: Path = Path()
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=root,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(environment or {})},
+        )
+    except FileNotFoundError as error:
+        raise InputError("git: is not installed; install it") from error

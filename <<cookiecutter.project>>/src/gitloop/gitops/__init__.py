@@ -1,0 +1,1 @@
+"""The Git side: pull requests, the forge, the lock, releases."""

@@ -1,0 +1,31 @@
+"""What GitHub Actions tells a step, and what a step tells it back. Outside Actions all of it is silent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def running() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def fork() -> bool:
+    """Whether the run is for a fork's pull request: train.yml trains no other pull request. It may write nothing."""
+    return running() and os.environ.get("GITHUB_EVENT_NAME") == "pull_request"
+
+
+def output(**values: object) -> None:
+    """Give values to later steps (`steps.<id>.outputs.<name>`)."""
+    _append("GITHUB_OUTPUT", "".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+def summary(markdown: str) -> None:
+    """Add to the page of the run."""
+    _append("GITHUB_STEP_SUMMARY", markdown)
+
+
+def _append(variable: str, text: str) -> None:
+    if path := os.environ.get(variable):
+        with Path(path).open("a", encoding="utf-8", newline="\n") as file:
+            file.write(text)

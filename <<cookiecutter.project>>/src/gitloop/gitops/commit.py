@@ -1,0 +1,157 @@
+"""Commit what a run made back to the branch, and see that the new head is checked."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from gitloop import git, layout, ui
+from gitloop.errors import InputError, Refused
+from gitloop.files import read_json
+from gitloop.gitops import actions, storage
+
+MADE = (layout.DVC_LOCK, layout.PARAMS, Path("metrics"), layout.CARD)
+# A commit that touches none of these cannot make what was trained stale.
+INPUTS = ("conf", "data", "src", "dvc.yaml", *(path.as_posix() for path in MADE))
+TRAILER = "Gitloop-Trained"  # the commit that was trained
+BRANCH = "gitloop/train"  # what main's own stale lock is proposed from
+TRIES = 3
+BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`gitloop commit [--push]`. Raises `Refused` for a fork, on main, and where the same commit is stale twice."""
+    changed = git.git("status", "--porcelain", "--", *(path.as_posix() for path in MADE if _there(path)))
+    if not changed:
+        ui.say("nothing to commit: dvc.lock and metrics are in step with the branch")
+        return
+    if actions.fork():
+        raise Refused(
+            "dvc.lock: is out of step with what the pull request changes, and a fork cannot be committed to; "
+            "run `make train`, commit dvc.lock, params.yaml, metrics/ and MODEL_CARD.md, and push"
+        )
+    trained = git.git("rev-parse", "HEAD")
+    if git.asked("log", "-1", f"--format=%(trailers:key={TRAILER},valueonly)"):
+        ran = ", ".join(read_json(layout.RUN, "gitloop reproduce")["ran"])
+        raise Refused(
+            f"{trained[:12]}: was made by a run and is stale again ({ran}): a stage does not give the same twice; "
+            "set its seed, or leave out of src/ what reads the clock"
+        )
+    if arguments.push and storage.kind(Path()) not in (storage.HERE, storage.NONE):
+        _push_data()
+    commit(trained)
+    if arguments.push:
+        deliver(git.branch())
+
+
+def commit(trained: str) -> None:
+    """Commit what was made, and only that."""
+    for path in MADE:
+        if _there(path):
+            git.git("add", "--all", "--", path.as_posix())
+    chosen = read_json(layout.SELECTED, "gitloop select")
+    message = f"Train: {chosen['candidate']} is chosen\n\n{chosen['reason']}\n\n{TRAILER}: {trained}"
+    name, address = BOT
+    who = {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in (("NAME", name), ("EMAIL", address))
+    }
+    git.git("commit", "--quiet", "--no-verify", "--message", message, environment=who if actions.running() else None)
+    ui.say(f"committed {', '.join(git.git('show', '--format=', '--name-only', 'HEAD').splitlines())}")
+
+
+def deliver(branch: str | None) -> None:
+    """Push to the branch; where it moved on meanwhile, after it if that leaves the result true, else not at all."""
+    if branch is None:
+        raise InputError("git: the head is detached, so there is no branch to push to; run `git switch BRANCH`")
+    if branch == git.MAIN:
+        _propose()
+        return
+    for _ in range(TRIES):
+        if _push(f"HEAD:refs/heads/{branch}"):
+            ui.say(f"pushed to {branch}")
+            if actions.running() and not os.environ.get("GITLOOP_APP"):
+                from gitloop.gitops import forge
+
+                # A push with GITHUB_TOKEN starts no workflow: the new head would have no checks.
+                forge.here().dispatch("train.yml", branch, {})
+            return
+        if not _after(branch):
+            return
+    raise Refused(f"{branch}: moved on at each of {TRIES} tries to push; the newest commit's own run trains it")
+
+
+def _after(branch: str) -> bool:
+    """Put the commit after what the branch has now; False where that has its own training to do, or is gone."""
+    git.asked("fetch", "--quiet", "origin", f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
+    tip = git.commit(f"refs/remotes/origin/{branch}")
+    if tip is None:
+        ui.say(f"{branch} is gone: nothing is pushed")
+        return False
+    since = git.git("merge-base", "HEAD", tip)
+    touched = git.git("diff", "--name-only", since, tip).splitlines()
+    inputs = [name for name in touched if name in INPUTS or name.split("/")[0] in INPUTS]
+    if inputs or git.asked("rebase", "--quiet", tip) is None:
+        git.asked("rebase", "--abort")
+        why = f"changed {', '.join(inputs[:3])}" if inputs else "conflicts with what was made"
+        ui.say(f"{branch} moved on to {tip[:12]}, which {why}: its own run trains it, nothing is pushed")
+        return False
+    return True
+
+
+def _propose() -> None:
+    """main changes only by merge: what brings its lock in step is a pull request."""
+    from gitloop.gitops import forge
+
+    if not _push(f"+HEAD:refs/heads/{BRANCH}"):
+        raise InputError(f"git push: {BRANCH} was not taken by origin; allow this workflow `contents: write`")
+    body = (
+        f"The last merge left `dvc.lock` on `{git.MAIN}` out of step with its configuration, code or data. "
+        f"This brings in what a run of the pipeline on `{git.MAIN}` made."
+    )
+    here = forge.here()
+    pull = here.propose(BRANCH, git.MAIN, "Train: bring dvc.lock in step", body, ("gitloop:train",))
+    if actions.running() and not os.environ.get("GITLOOP_APP"):
+        here.dispatch("train.yml", BRANCH, {})
+    raise Refused(
+        f"dvc.lock: is stale on {git.MAIN}; merge {pull.url or f'pull request {pull.number}'}, which mends it"
+    )
+
+
+def _push(refspec: str) -> bool:
+    """Whether origin took it. A token is given to Git in its environment: not in an argument, not on disk."""
+    environment = {}
+    if token := os.environ.get("GITHUB_TOKEN"):
+        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+        environment = {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"http.{server}/.extraheader",
+            "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {basic}",
+        }
+    try:
+        git.git("push", "--quiet", "origin", refspec, environment=environment)
+    except InputError as error:
+        if any(word in str(error) for word in ("rejected", "fetch first", "non-fast-forward", "cannot lock ref")):
+            return False
+        raise
+    return True
+
+
+def _push_data() -> None:
+    """Data before the commit that names them: a reader of the commit finds them."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "dvc"), "push", "--quiet"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        reason = " ".join(done.stderr.split())[-300:]
+        raise InputError(f"dvc push: {reason}; see that the run may write to the remote in .dvc/config")
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or bool(git.asked("ls-files", "--", path.as_posix()))

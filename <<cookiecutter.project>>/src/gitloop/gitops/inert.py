@@ -1,0 +1,42 @@
+"""Markdown from a place that is not trusted, made harmless: it reads as before, and does nothing.
+
+A word joiner, which nobody sees, parts what GitHub would act on: mentions, references, links to elsewhere, HTML. It
+does so in code too, for what is code to us need not be code to GitHub.
+"""
+
+from __future__ import annotations
+
+import re
+
+JOINER = "\u2060"
+# Control characters but tab and new line, and those that turn the direction of text (Unicode TR 36, 2.5).
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+TAGS = "details|summary|br|sub|sup|b|i|code"
+# Each leaves its first group in place and puts the joiner behind it.
+ACTIVE = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(<)(?!/?(?:{TAGS})\s*/?>|details open>)(?=[a-z/!?])",  # HTML, comments and with them marks
+        r"(&)(?!(?:lt|gt|amp|quot|nbsp|vert|#124|#96|#39);)(?=[a-z#])",  # entities: they could write all that follows
+        r"(@)(?=[a-z0-9])",  # mentions, and commits of other repositories
+        r"(#)(?=[0-9]+\b)",  # issues and pull requests
+        r"(\bGH-)(?=[0-9])",
+        r"(\bwww)(?=\.)",
+        r"(\]\(\s*<?|\]:\s*<?)(?=[/\\.])",  # links to a place beside this page
+        r"(!)(?=\[)",  # images
+    )
+)
+LINK = re.compile(r"([a-z][a-z0-9+.-]*:)(?=//|\\)|((?:javascript|data|mailto|vbscript):)", re.IGNORECASE)
+
+
+def inert(text: str, allowed: str = "") -> str:
+    """The same to the eye. Links work where they begin with `allowed`."""
+    shown = UNSEEN.sub("", text.replace("\r\n", "\n"))
+    parts = re.split(rf"({re.escape(allowed)}[a-z0-9/_.-]*)", shown) if allowed else [shown]
+    return "".join(part if index % 2 else _parted(part) for index, part in enumerate(parts))
+
+
+def _parted(text: str) -> str:
+    for pattern in ACTIVE:
+        text = pattern.sub(rf"\g<1>{JOINER}", text)
+    return LINK.sub(lambda found: f"{found[0]}{JOINER}", text)

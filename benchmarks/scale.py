@@ -15,8 +15,8 @@ raw, repeated, rows = sys.argv[1:]
 with duckdb.connect() as connection:
     connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '1GB'")
     connection.execute(
-        f"COPY (SELECT * REPLACE (time_hour + to_days(cast(364 * year AS integer)) AS time_hour) "
-        f"FROM '{raw}', range(1 + {rows} // (SELECT count(*) FROM '{raw}')) years(year) LIMIT {rows}) "
+        f"COPY (SELECT * REPLACE (time_hour + to_days(cast(364 * turn AS integer)) AS time_hour) "
+        f"FROM '{raw}', range(1 + {rows} // (SELECT count(*) FROM '{raw}')) turns(turn) LIMIT {rows}) "
         f"TO '{repeated}' (FORMAT parquet)"
     )
 """

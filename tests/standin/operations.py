@@ -49,21 +49,21 @@ def handle(state: State, method: str, address: str, body: Any, token: str) -> An
 
 
 def see_repository(state: State, _: Asked) -> Answer:
-    return Answer(200, shown.repository(state, state.repository))
+    return _done(200, shown.repository(state, state.repository))
 
 
 def see_user(state: State, asked: Asked) -> Answer:
     if asked.login.endswith("[bot]"):
         return error(403, "Resource not accessible by integration")
     found = example("private-user-response-with-public-profile-information", state.base_url)
-    return Answer(200, {**found, "login": asked.login, "type": "User"})
+    return _done(200, {**found, "login": asked.login, "type": "User"})
 
 
 def see_setting(state: State, _: Asked) -> Answer:
     if not state.administrator:
         return error(403, "Resource not accessible by integration")
     found = example("actions-default-workflow-permissions", state.base_url)
-    return Answer(200, {**found, "can_approve_pull_request_reviews": state.may_propose})
+    return _done(200, {**found, "can_approve_pull_request_reviews": state.may_propose})
 
 
 def list_pulls(state: State, asked: Asked) -> Answer:
@@ -92,18 +92,18 @@ def open_pull(state: State, asked: Asked) -> Answer:
     if state.sha(head) == state.sha(base):
         _invalid(f"No commits between {base} and {head}")
     words = {name: asked.body.get(name) for name in ("title", "body", "head", "base")}
-    return Answer(201, shown.pull(state, state.threads[state.add(asked.login, pull=True, **words)]))
+    return _done(201, shown.pull(state, state.threads[state.add(asked.login, pull=True, **words)]))
 
 
 def see_pull(state: State, _: Asked, number: str) -> Answer:
-    return Answer(200, shown.pull(state, _thread(state, number, pull=True)))
+    return _done(200, shown.pull(state, _thread(state, number, pull=True)))
 
 
 def edit_pull(state: State, asked: Asked, number: str) -> Answer:
     _limited(asked)
     one = _thread(state, number, pull=True)
     one.update({name: value for name, value in asked.body.items() if name in ("title", "body", "state", "base")})
-    return Answer(200, shown.pull(state, one))
+    return _done(200, shown.pull(state, one))
 
 
 def list_issues(state: State, asked: Asked) -> Answer:
@@ -117,7 +117,7 @@ def open_issue(state: State, asked: Asked) -> Answer:
         raise Refusal(410, "Issues are disabled for this repo")
     words = {name: asked.body.get(name) for name in ("title", "body")}
     number = state.add(asked.login, pull=False, labels=list(asked.body.get("labels", [])), **words)
-    return Answer(201, shown.issue(state, state.threads[number]))
+    return _done(201, shown.issue(state, state.threads[number]))
 
 
 def edit_issue(state: State, asked: Asked, number: str) -> Answer:
@@ -125,7 +125,7 @@ def edit_issue(state: State, asked: Asked, number: str) -> Answer:
     one = _thread(state, number)
     one.update({name: value for name, value in asked.body.items() if name in ("title", "body", "state")})
     one["reason"] = asked.body.get("state_reason", one["reason"])
-    return Answer(200, shown.issue(state, one))
+    return _done(200, shown.issue(state, one))
 
 
 def list_comments(state: State, asked: Asked, number: str) -> Answer:
@@ -137,7 +137,7 @@ def list_comments(state: State, asked: Asked, number: str) -> Answer:
 def make_comment(state: State, asked: Asked, number: str) -> Answer:
     _limited(asked)
     _thread(state, number)
-    return Answer(201, shown.comment(state, state.comments[state.say(int(number), asked.login, asked.body["body"])]))
+    return _done(201, shown.comment(state, state.comments[state.say(int(number), asked.login, asked.body["body"])]))
 
 
 def edit_comment(state: State, asked: Asked, identity: str) -> Answer:
@@ -145,12 +145,12 @@ def edit_comment(state: State, asked: Asked, identity: str) -> Answer:
     _limited(asked)
     one = _comment(state, identity)
     one["body"] = asked.body["body"]
-    return Answer(200, shown.comment(state, one))
+    return _done(200, shown.comment(state, one))
 
 
 def remove_comment(state: State, _: Asked, identity: str) -> Answer:
     del state.comments[_comment(state, identity)["id"]]
-    return Answer(204)
+    return Answer(204, None, {})
 
 
 def list_labels(state: State, asked: Asked, number: str) -> Answer:
@@ -161,7 +161,7 @@ def add_labels(state: State, asked: Asked, number: str) -> Answer:
     one = _thread(state, number)
     names = asked.body if isinstance(asked.body, list) else asked.body["labels"]
     one["labels"] += [name for name in names if name not in one["labels"]]
-    return Answer(200, [shown.label(state, name) for name in one["labels"]])
+    return _done(200, [shown.label(state, name) for name in one["labels"]])
 
 
 def remove_label(state: State, _: Asked, number: str, name: str) -> Answer:
@@ -169,7 +169,7 @@ def remove_label(state: State, _: Asked, number: str, name: str) -> Answer:
     if name not in one["labels"]:
         raise Refusal(404, "Label does not exist")
     one["labels"].remove(name)
-    return Answer(200, [shown.label(state, each) for each in one["labels"]])
+    return _done(200, [shown.label(state, each) for each in one["labels"]])
 
 
 def dispatch(state: State, asked: Asked, workflow: str) -> Answer:
@@ -178,7 +178,7 @@ def dispatch(state: State, asked: Asked, workflow: str) -> Answer:
     if state.sha(asked.body["ref"]) is None:
         raise Refusal(422, f"No ref found for: {asked.body['ref']}")
     state.dispatches.append({"workflow": workflow, "ref": asked.body["ref"], "inputs": asked.body.get("inputs", {})})
-    return Answer(204)
+    return Answer(204, None, {})
 
 
 ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
@@ -203,6 +203,10 @@ ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
 )
 
 
+def _done(status: int, body: Any) -> Answer:
+    return Answer(status, body, {})
+
+
 def _page(state: State, asked: Asked, found: list[Any], show: Callable[[Any], Any]) -> Answer:
     size, page = int(asked.query.get("per_page", 30)), int(asked.query.get("page", 1))
     ordered = found[::-1] if asked.query.get("direction") == "desc" else found
@@ -214,14 +218,14 @@ def _page(state: State, asked: Asked, found: list[Any], show: Callable[[Any], An
 
 
 def _thread(state: State, number: str, pull: bool = False) -> dict[str, Any]:
-    found = state.threads.get(int(number))
+    found: dict[str, Any] | None = state.threads.get(int(number))
     if found is None or (pull and not found["pull"]):
         raise Refusal(404, "Not Found")
     return found
 
 
 def _comment(state: State, identity: str) -> dict[str, Any]:
-    found = state.comments.get(int(identity))
+    found: dict[str, Any] | None = state.comments.get(int(identity))
     if found is None:
         raise Refusal(404, "Not Found")
     return found

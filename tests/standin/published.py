@@ -23,7 +23,7 @@ import pytest
 PACKAGE, VERSION = "@octokit/openapi", "23.0.2"
 CACHE = Path(__file__).resolve().parents[2] / ".octokit_cache" / f"{VERSION}.json"
 # Any operation may end so, and the description does not repeat it everywhere.
-ALWAYS = {401, 403, 404, 429, 500, 502, 503}
+ALWAYS = {400, 401, 403, 404, 422, 429, 500, 502, 503}
 
 
 @cache
@@ -53,10 +53,14 @@ def _fetch() -> None:
         temporary.replace(CACHE)
 
 
+@cache
+def _text(name: str) -> str:
+    return json.dumps(description()["components"]["examples"][name]["value"])
+
+
 def example(name: str, base_url: str) -> Any:
     """A copy of a published example, whose addresses begin with `base_url`."""
-    text = json.dumps(description()["components"]["examples"][name]["value"])
-    return json.loads(text.replace("https://api.github.com", base_url))
+    return json.loads(_text(name).replace("https://api.github.com", base_url))
 
 
 class Operation:
@@ -64,11 +68,10 @@ class Operation:
 
     def __init__(self, method: str, path: str) -> None:
         self.name = f"{method} {path}"
-        found = [(one, _matches(one, path)) for one in description()["paths"] if _matches(one, path) is not None]
-        known = [
-            one for one, _ in sorted(found, key=lambda each: len(each[1] or ())) if method.lower() in _paths()[one]
-        ]
-        self._operation = _paths()[known[0]][method.lower()] if known else None
+        paths = description()["paths"]
+        known = [one for one in paths if method.lower() in paths[one] and _matches(one, path)]
+        # Of several the one that leaves the least open.
+        self._operation = paths[min(known, key=lambda one: one.count("{"))][method.lower()] if known else None
 
     def request(self, address: str, body: Any) -> list[str]:
         """What is wrong with a request: the operation, a query parameter, the body."""
@@ -105,23 +108,12 @@ class Operation:
         return self._faults(str(status), content["application/json"]["schema"], body)
 
     def _faults(self, what: str, schema: Any, value: Any) -> list[str]:
-        validator = _validator(json.dumps(schema))
-        return [
-            f"{self.name}: {what}: {list(one.instance_path)}: {one.message[:300]}"
-            for one in validator.iter_errors(value)
-        ]
+        found = _validator(json.dumps(schema)).iter_errors(value)
+        return [f"{self.name}: {what}: {list(one.instance_path)}: {one.message[:300]}" for one in found]
 
 
-def _paths() -> dict[str, Any]:
-    paths: dict[str, Any] = description()["paths"]
-    return paths
-
-
-def _matches(template: str, path: str) -> tuple[str, ...] | None:
-    """What the names in braces stand for."""
-    pattern = re.sub(r"\\{[^}]*\\}", "([^/]+)", re.escape(template))
-    found = re.fullmatch(pattern, path)
-    return found.groups() if found else None
+def _matches(template: str, path: str) -> bool:
+    return re.fullmatch(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(template)), path) is not None
 
 
 def _resolved(node: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +148,6 @@ def _as_json_schema(node: Any, definitions: dict[str, Any]) -> Any:
             definitions[name] = _as_json_schema(_at(reference), definitions)
         made: dict[str, Any] = {"$ref": f"#/$defs/{name}"}
     else:
-        made = {
-            key: _as_json_schema(one, definitions) for key, one in node.items() if key not in ("example", "examples")
-        }
+        kept = {key: one for key, one in node.items() if key not in ("example", "examples")}
+        made = {key: _as_json_schema(one, definitions) for key, one in kept.items()}
     return {"anyOf": [made, {"type": "null"}]} if node.get("nullable") is True else made

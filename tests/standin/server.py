@@ -54,7 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self.state.requests.append((self.command, path, answer.status))
         operation = Operation(self.command, urlsplit(path).path)
-        self.state.faults += operation.request(path, body) + operation.answer(answer.status, _shown(answer.body))
+        self.state.faults += operation.request(path, _asked(body)) + operation.answer(
+            answer.status, _shown(answer.body)
+        )
         self._send(answer.status, answer.body, answer.headers)
 
     def _send(self, status: int, body: Any, headers: dict[str, str]) -> None:
@@ -71,6 +73,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: `state.requests` has it."""
+
+
+def _asked(body: Any) -> Any:
+    """Labels may be sent as an array, says the description in words, and its schema does not."""
+    return {"labels": body} if isinstance(body, list) else body
 
 
 def _shown(body: Any) -> Any:

@@ -22,7 +22,8 @@ def repository(state: State, name: str) -> dict[str, Any]:
         found.pop(key, None)
     found = _renamed(found, "octocat/Hello-World", name)
     owner = user(state, name.partition("/")[0])
-    more = {"has_issues": state.has_issues, "archived": state.archived, "fork": name != state.repository}
+    more: dict[str, Any] = {"has_issues": state.has_issues, "archived": state.archived, "fork": name != state.repository}
+    more["language"] = "Python"  # required, and not in the example
     return {**found, "full_name": name, "name": name.partition("/")[2], "owner": owner, **more}
 
 
@@ -37,6 +38,7 @@ def pull(state: State, one: dict[str, Any], whole: bool = True) -> dict[str, Any
         **more,
         "head": _end(state, one["head"]),
         "base": _end(state, one["base"]),
+        "requested_teams": [],
         "merged_at": WHEN if one["merged"] else None,
         "html_url": f"{PAGE}/{state.repository}/pull/{number}",
         "url": f"{state.base_url}/repos/{state.repository}/pulls/{number}",
@@ -49,13 +51,13 @@ def issue(state: State, one: dict[str, Any]) -> dict[str, Any]:
     number = one["number"]
     where = f"/repos/{state.repository}/pulls/{number}"
     found.pop("pull_request", None)
-    more = {"pull_request": {name: state.base_url + where for name in _LINKS}} if one["pull"] else {}
+    more = {"pull_request": dict.fromkeys(_LINKS, state.base_url + where)} if one["pull"] else {}
     return {
         **_numbered(found, number),
         **_words(state, one),
         **more,
         "state_reason": one["reason"],
-        "html_url": f"{PAGE}/{state.repository}/issues/{number}",
+        "html_url": f"{PAGE}/{state.repository}/{'pull' if one['pull'] else 'issues'}/{number}",
         "url": f"{state.base_url}/repos/{state.repository}/issues/{number}",
     }
 

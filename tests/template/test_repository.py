@@ -97,6 +97,34 @@ def test_a_lock_is_in_step_with_its_ranges(where: Path) -> None:
             assert wanted.specifier.contains(version), text
 
 
+REMOTES = ("azure", "gs", "s3", "ssh", "webdav")
+
+
+@pytest.mark.parametrize("name", REMOTES)
+def test_what_a_remote_needs_stands_beside_the_lock(name: str) -> None:
+    beside, lock = locked(TEMPLATE / f"requirements-{name}.txt"), locked(TEMPLATE / "requirements.txt")
+    declared = tomllib.loads((TEMPLATE / "pyproject.toml").read_text())["dependency-groups"][name]
+    for wanted in map(Requirement, declared):
+        assert all(wanted.specifier.contains(version) for version in beside[wanted.name])
+    assert not beside.keys() & lock.keys()
+
+
+@pytest.mark.parametrize(
+    ("url", "installs"), [*((f"{name}://x/y", name) for name in REMOTES), ("webdavs://x", "webdav")]
+)
+def test_set_up_installs_what_the_remote_needs(url: str, installs: str, tmp_path: Path) -> None:
+    """One place says where data are kept: .dvc/config. A change of it is a change of what is installed."""
+    for name in ("Makefile", "pyproject.toml", *(path.name for path in TEMPLATE.glob("requirements*.txt"))):
+        (tmp_path / name).write_bytes((TEMPLATE / name).read_bytes())
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/.ready").write_text("")  # set up without a remote
+    assert "Nothing to be done" in make(tmp_path, "--dry-run", "setup").stdout
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text(f"[core]\n    remote = a\n['remote \"a\"']\n    url = {url}\n")
+    said = make(tmp_path, "--dry-run", "setup").stdout
+    assert f"requirements.txt requirements-{installs}.txt\n" in said
+
+
 def test_what_gitloop_imports_is_declared() -> None:
     """No library is there only because another one happens to bring it."""
     known = {"yaml": "pyyaml", "ruamel": "ruamel-yaml", "hydra": "hydra-core", "sklearn": "scikit-learn"}

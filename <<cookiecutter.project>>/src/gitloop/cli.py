@@ -132,6 +132,25 @@ VERBS: dict[str, Verb] = {
         "gitloop commit --push",
         (_argument("--push", action="store_true", help="push data and the commit too, and have it checked"),),
     ),
+    "register": Verb(
+        "gitloop.gitops.register",
+        "give the model of this commit its version",
+        "gitloop register --push",
+        (
+            _argument("--bump", choices=("major", "minor", "patch"), help="what goes up (default: by what changed)"),
+            _argument("--push", action="store_true", help="push the tag too"),
+        ),
+    ),
+    "versions": Verb("gitloop.gitops.registry", "show every version and where it runs", "gitloop versions"),
+    "fetch": Verb(
+        "gitloop.gitops.fetch",
+        "get the model of a version",
+        "gitloop fetch v1.2.0",
+        (
+            _argument("version", help="as `gitloop versions` names it"),
+            _argument("--to", metavar="FOLDER", help="where to put it (default: model-VERSION)"),
+        ),
+    ),
     "resolve": Verb(
         "gitloop.gitops.resolve",
         "resolve a merge conflict in dvc.lock, params.yaml and metrics",

@@ -20,10 +20,10 @@ def git(*arguments: str, environment: dict[str, str] | None = None) -> str:
     return done.stdout.decode(errors="replace").strip()
 
 
-def asked(*arguments: str, root: Path = Path()) -> str | None:
-    """What Git prints; None where it says no or is not installed."""
+def asked(*arguments: str, root: Path = Path(), utc: bool = False) -> str | None:
+    """What Git prints, local times as UTC if asked; None where it says no or is not installed."""
     try:
-        done = _run(arguments, None, root)
+        done = _run(arguments, {"TZ": "UTC"} if utc else None, root)
     except InputError:
         return None
     return None if done.returncode else done.stdout.decode(errors="replace").strip()

@@ -58,7 +58,8 @@ class Project(Frozen):
     package: str
     owner: str
     contact: str
-    description: str = ""
+    description: str = ""  # what the model is meant for; a release needs it
+    limits: str = ""  # what it is not meant for; a release needs it
 
 
 class Split(Frozen):

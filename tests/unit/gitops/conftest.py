@@ -8,7 +8,17 @@ import pytest
 import yaml
 from repositories import commit, git, selected, write
 
-FROM_ACTIONS = ("ACTIONS", "EVENT_NAME", "HEAD_REF", "REF_NAME", "REF_TYPE", "OUTPUT", "TOKEN", "SERVER_URL")
+FROM_ACTIONS = (
+    "ACTIONS",
+    "EVENT_NAME",
+    "HEAD_REF",
+    "REF_NAME",
+    "REF_TYPE",
+    "OUTPUT",
+    "TOKEN",
+    "SERVER_URL",
+    "REPOSITORY",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from repositories import commit, git, write
 
 from gitloop.cli import main
 from gitloop.gitops import commit as module
+from gitloop.gitops.local import Local
 
 
 def tip(origin: Path, branch: str = "work") -> str:
@@ -42,6 +43,17 @@ def test_in_actions_it_is_the_bot_s(run: Path, origin: Path, monkeypatch: pytest
     monkeypatch.setenv("GITLOOP_APP", "1")  # its pushes start workflows by themselves
     assert main(["commit", "--push"]) == 0
     assert git(origin, "log", "-1", "--format=%an %cn", "work") == "github-actions[bot] github-actions[bot]"
+
+
+def test_without_an_app_the_new_head_is_asked_to_be_checked(
+    run: Path, origin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: the run that is asked for finds nothing to do."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_REF_NAME", "work")
+    assert main(["commit", "--push"]) == 0
+    assert main(["commit", "--push"]) == 0
+    assert Local(origin).dispatches() == [{"workflow": "train.yml", "ref": "work", "inputs": {}}]
 
 
 def test_a_laptop_commits_and_does_not_push(run: Path, origin: Path) -> None:
@@ -120,7 +132,12 @@ def test_main_is_never_pushed_to(run: Path, origin: Path, capsys: pytest.Capture
     assert main(["commit", "--push"]) == 1
     assert tip(origin, "main") == before
     assert git(origin, "log", "-1", "--format=%s", module.BRANCH) == "Train: boosting is chosen"
-    assert "dvc.lock: is stale on main; merge " in capsys.readouterr().err
+    assert "dvc.lock: is stale on main; merge pull request 1, which mends it" in capsys.readouterr().err
+    (pull,) = Local(origin).pulls()
+    assert (pull.head, pull.base, pull.labels) == (module.BRANCH, "main", ("gitloop:train",))
+    git(run, "reset", "--quiet", "--soft", "HEAD^")
+    assert main(["commit", "--push"]) == 1  # again: the same one, brought up to date
+    assert [one.number for one in Local(origin).pulls()] == [1]
 
 
 def test_data_go_before_the_commit_that_names_them(
@@ -141,7 +158,7 @@ def test_the_token_stands_in_no_argument(run: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GITHUB_TOKEN", "very-secret")
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://git.example.org")
     monkeypatch.setattr(module.git, "git", lambda *a, environment=None: seen.append((a, environment)) or "")
-    module._push("HEAD:refs/heads/work")
+    module.push("HEAD:refs/heads/work")
     ((arguments, environment),) = seen
     assert arguments == ("push", "--quiet", "origin", "HEAD:refs/heads/work")
     assert environment["GIT_CONFIG_KEY_0"] == "http.https://git.example.org/.extraheader"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+ROLES = ("AUTHOR", "COMMITTER")
+BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
+
 
 def running() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
@@ -13,6 +16,14 @@ def running() -> bool:
 def fork() -> bool:
     """Whether the run is for a fork's pull request: train.yml trains no other pull request. It may write nothing."""
     return running() and os.environ.get("GITHUB_EVENT_NAME") == "pull_request"
+
+
+def identity() -> dict[str, str]:
+    """For Git: in Actions commits and tags are the bot's; on a laptop they are whoever Git knows."""
+    if not running():
+        return {}
+    name, address = BOT
+    return {f"GIT_{role}_NAME": name for role in ROLES} | {f"GIT_{role}_EMAIL": address for role in ROLES}
 
 
 def output(**values: object) -> None:

@@ -74,7 +74,7 @@ def api(params: Params) -> dict[str, Any]:
     """What the service takes and gives, as far as configuration tells."""
     columns = {name: _column(params, name) for name in _columns(params)}
     return {
-        "task": params.get("data", {}).get("task"),
+        "task": (params.get("data") or {}).get("task"),
         "columns": {name: column for name, column in columns.items() if column},
     }
 
@@ -87,13 +87,13 @@ def _column(params: Params, name: str) -> dict[str, Any] | None:
     roles = set(_roles(column))
     if roles & {"pii", "ignored"}:
         return None
-    derived = "timestamp" in roles and params.get("features", {}).get("derive") is not None
+    derived = "timestamp" in roles and (params.get("features") or {}).get("derive") is not None
     use = "answer" if "target" in roles else "input" if "feature" in roles or derived else "passenger"
     return {"use": use, **{key: column[key] for key in SEEN if column.get(key) not in (None, False)}}
 
 
 def _columns(params: Params) -> dict[str, Any]:
-    found: dict[str, Any] = params.get("data", {}).get("columns") or {}
+    found: dict[str, Any] = (params.get("data") or {}).get("columns") or {}
     return found
 
 

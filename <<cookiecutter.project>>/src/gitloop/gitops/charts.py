@@ -97,7 +97,7 @@ def bars(
 
 def label(text: str, longest: int = LONGEST) -> str:
     """Text that may stand between Mermaid's quotes: what has a meaning there is left out."""
-    clean = re.sub(r"[^\w .,:()/+-]", "·", " ".join(text.split()))
+    clean = re.sub(r"[^\w .,:()/@+-]", "·", " ".join(text.split()))
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 

@@ -20,7 +20,6 @@ INPUTS = ("conf", "data", "src", "dvc.yaml", *(path.as_posix() for path in MADE)
 TRAILER = "Gitloop-Trained"  # the commit that was trained
 BRANCH = "gitloop/train"  # what main's own stale lock is proposed from
 TRIES = 3
-BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -55,13 +54,7 @@ def commit(trained: str) -> None:
             git.git("add", "--all", "--", path.as_posix())
     chosen = read_json(layout.SELECTED, "gitloop select")
     message = f"Train: {chosen['candidate']} is chosen\n\n{chosen['reason']}\n\n{TRAILER}: {trained}"
-    name, address = BOT
-    who = {
-        f"GIT_{role}_{key}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for key, value in (("NAME", name), ("EMAIL", address))
-    }
-    git.git("commit", "--quiet", "--no-verify", "--message", message, environment=who if actions.running() else None)
+    git.git("commit", "--quiet", "--no-verify", "--message", message, environment=actions.identity())
     ui.say(f"committed {', '.join(git.git('show', '--format=', '--name-only', 'HEAD').splitlines())}")
 
 
@@ -73,7 +66,7 @@ def deliver(branch: str | None) -> None:
         _propose()
         return
     for _ in range(TRIES):
-        if _push(f"HEAD:refs/heads/{branch}"):
+        if push(f"HEAD:refs/heads/{branch}"):
             ui.say(f"pushed to {branch}")
             if actions.running() and not os.environ.get("GITLOOP_APP"):
                 from gitloop.gitops import forge
@@ -108,7 +101,7 @@ def _propose() -> None:
     """main changes only by merge: what brings its lock in step is a pull request."""
     from gitloop.gitops import forge
 
-    if not _push(f"+HEAD:refs/heads/{BRANCH}"):
+    if not push(f"+HEAD:refs/heads/{BRANCH}"):
         raise InputError(f"git push: {BRANCH} was not taken by origin; allow this workflow `contents: write`")
     body = (
         f"The last merge left `dvc.lock` on `{git.MAIN}` out of step with its configuration, code or data. "
@@ -123,7 +116,7 @@ def _propose() -> None:
     )
 
 
-def _push(refspec: str) -> bool:
+def push(refspec: str) -> bool:
     """Whether origin took it. A token is given to Git in its environment: not in an argument, not on disk."""
     environment = {}
     if token := os.environ.get("GITHUB_TOKEN"):

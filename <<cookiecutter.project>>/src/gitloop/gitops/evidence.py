@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from gitloop import git, layout
 from gitloop.errors import InputError
 from gitloop.gitops import actions
 from gitloop.gitops.commit import MADE, TRAILER
+from gitloop.modeling import loosened
+from gitloop.settings import Gates
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CODE = ("src", "dvc.yaml", "requirements.txt")
@@ -49,6 +52,7 @@ class Evidence:
     run: dict[str, Any] | None = None
     gates: dict[str, Any] | None = None
     comparisons: tuple[dict[str, Any], ...] = ()  # with the champion, with main
+    loosened: tuple[dict[str, Any], ...] = ()  # bounds: gate, was, now, and why the model breaks what it was
     code: tuple[str, ...] = ()  # files that differ
     unmade: bool = False  # what this run made is not what is committed
     trained: bool = False  # the commit was made by a run
@@ -80,6 +84,7 @@ def gather(revision: str | None) -> Evidence:
         run=_said(layout.RUN),
         gates=gates,
         comparisons=_compared(_said(layout.COMPARISON), now.model),
+        loosened=tuple(gates["loosened"]) if gates else _loosened(base, now.params),
         code=tuple((git.asked("diff", "--name-only", base, "--", *CODE) or "").splitlines()) if base else (),
         unmade=bool(made and git.asked("status", "--porcelain", "--", *made)),
         trained=bool(git.asked("log", "-1", f"--format=%(trailers:key={TRAILER},valueonly)")),
@@ -131,8 +136,19 @@ def _said(path: Path) -> Any:
 
 def _compared(found: dict[str, Any] | None, model: str | None) -> tuple[dict[str, Any], ...]:
     """The comparisons of this very model; what could not be compared says why."""
-    both = [one for one in (found or {}).values() if one]
+    both = [one for one in (found or {}).values() if isinstance(one, dict) and "judged" in one]
     return tuple(one for one in both if one.get("challenger", {}).get("sha256", model) == model)
+
+
+def _loosened(base: str | None, params: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Where the gates have not been checked, what the configuration alone tells."""
+    was = loosened.at(base)
+    if was is None:
+        return ()
+    try:
+        return tuple(one._asdict() for one in loosened.looser(Gates.model_validate(params.get("gates")), was))
+    except ValidationError:
+        return ()
 
 
 def _json(content: bytes | None) -> Any:

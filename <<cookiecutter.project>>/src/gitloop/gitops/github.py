@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
-from github import Auth, Consts, Github, GithubException, GithubRetry
+from github import Auth, Consts, Github, GithubException, GithubRetry, set_log_level
 from github.Issue import Issue
 from github.IssueComment import IssueComment
 from github.NamedUser import NamedUser
@@ -29,6 +30,7 @@ class GitHub:
         self, repository: str, token: str, url: str, pause: float = Consts.DEFAULT_SECONDS_BETWEEN_WRITES
     ) -> None:
         """`pause`: seconds between two writes, as GitHub asks for."""
+        set_log_level(logging.WARNING)  # else each request that is refused is said twice
         methods = GithubRetry.DEFAULT_ALLOWED_METHODS | {"GET", "POST", "PATCH"}
         self._github = Github(
             auth=Auth.Token(token),
@@ -48,7 +50,7 @@ class GitHub:
         )
         self._name = repository
         self._owner = repository.partition("/")[0]
-        self._repository = self._github.get_repo(repository, lazy=True)
+        self._repository = self._github.get_repo(repository)
         self._explained = explained(repository, token, url)
 
     def pulls(
@@ -131,7 +133,7 @@ class GitHub:
 
     def may(self, what: Literal["propose", "issue"]) -> None:
         """What the repository's own description says; the setting of Actions can be read by an administrator only."""
-        repository = self._github.get_repo(self._name, lazy=False)
+        repository = self._github.get_repo(self._name)
         if repository.archived:
             raise Refused(f"{self._name}: is archived, so nothing can be changed; unarchive it in its settings")
         if what == "issue" and not repository.has_issues:
@@ -178,7 +180,7 @@ class GitHub:
         found = [
             one
             for one in self._repository.get_issues(state="open", sort="created", direction="asc")
-            if bears(one.body, mark) and "pull_request" not in one.raw_data and self._ours(one.user)
+            if bears(one.body, mark) and "/pull/" not in one.html_url and self._ours(one.user)
         ]
         return sorted(found, key=lambda one: one.number)
 

@@ -8,30 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitloop import ui
+from gitloop.gitops.inert import JOINER
 from gitloop.modeling.report import Section
 
 LONGEST = 300  # letters of one cell, point or sentence
-# What Markdown, its tables, HTML and GitHub's formulas give a meaning. By name: the `#` of a numbered reference would
-# itself look like an issue's.
-NAMED = {
-    "&": "amp",
-    "<": "lt",
-    ">": "gt",
-    "\\": "bsol",
-    "`": "grave",
-    "*": "ast",
-    "[": "lbrack",
-    "]": "rbrack",
-    "|": "vert",
-    "#": "num",
-    "@": "commat",
-    "$": "dollar",
-}
-PLAIN = str.maketrans({mark: f"&{name};" for mark, name in NAMED.items()} | {"~": "\\~"})
-# GitHub makes links of what it finds in the text it shows: mentions, issues, addresses, emoji. A space that is not
-# seen keeps them apart.
-APART = "\u200b"
-LINKED = re.compile(r"(?<=[@#])|(?<=\bGH)(?=-\d)|(?<=:)(?=//|\w[\w+-]*:)|(?<=\bwww)(?=\.)", re.IGNORECASE)
+# What Markdown, its tables, HTML and GitHub's formulas give a meaning; `_` has one at the edge of a word only.
+PLAIN = str.maketrans(
+    {mark: f"\\{mark}" for mark in "\\`*[]#~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&vert;"}
+)
+# GitHub makes links of what it finds in the text it shows: mentions, issues, addresses, emoji.
+LINKED = re.compile(r"(?<=[@#])|(?<=\bGH)(?=-\d)|(?<=:)(?=//|(?:[a-z+-][\w+-]*|100|1234):)|(?<=\bwww)(?=\.)", re.IGNORECASE)
 UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # control, direction of writing, private use
 
 
@@ -59,8 +45,8 @@ def plain(text: str, longest: int = LONGEST) -> str:
     seen = "".join("\ufffd" if unicodedata.category(letter) in UNSEEN else letter for letter in " ".join(text.split()))
     if len(seen) > longest:
         seen = seen[: longest - 1] + "…"
-    marked = LINKED.sub(APART, seen).translate(PLAIN)
-    return re.sub(r"(?<!\w)_|_(?!\w)", "&lowbar;", marked)
+    marked = LINKED.sub(JOINER, seen).translate(PLAIN)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\_", marked)
 
 
 def render(part: Part) -> str:

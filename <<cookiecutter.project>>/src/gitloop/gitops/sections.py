@@ -68,40 +68,41 @@ def metrics(evidence: Evidence) -> Part:
     """The chosen model on its test rows, beside what Git has of the base."""
     now, was = evidence.now.evaluation or {}, (evidence.was.evaluation if evidence.was else None)
     there = was["metrics"] if was and was != now else {}
+    other = evidence.was is not None and evidence.was.test != evidence.now.test
     names = sorted(now["metrics"], key=lambda name: name != now["metric"])
     rows = []
     for name in names:
         one, old = now["metrics"][name], there.get(name, {}).get("value")
-        beside = [old, words.change(name, one["value"], old)] if there else []
+        beside = [old, *([] if other else [words.change(name, one["value"], old)])] if there else []
         rows.append([name, one["value"], words.interval(one), *beside, now["baseline"][name], now["train"][name]])
     confidence = evidence.now.params.get("evaluation", {}).get("confidence", 0.95)
-    header = ["metric", "test", f"{confidence:.0%} interval", *([evidence.base, "change"] if there else [])]
+    header = ["metric", "test", f"{confidence:.0%} interval", *([evidence.base] if there else []), *(["change"] if there and not other else [])]
     text = f"{now['candidate']} on {now['rows']:,} test rows."
-    if there and evidence.was and evidence.was.test != evidence.now.test:
-        text += f" Those of {evidence.base} were measured on other rows ({was['rows']:,})." if was else ""
+    if there and was and other:
+        text += f" Those of {evidence.base} were measured on other rows ({was['rows']:,}): they say little of a change."
     return Part(Section("Metrics", [*header, "baseline", "train"], rows, text))
 
 
 def compared(evidence: Evidence) -> Iterator[Part]:
     """With the champion and with main on the same rows."""
     for found in evidence.comparisons:
-        who = (found.get("champion") or {}).get("revision")
+        who: str = (found.get("champion") or {}).get("revision", "")
         if not found["judged"]:
             if not found.get("same") and found["why"] != "off":
                 title = f"Against {who} on the same rows" if who else "Against a champion on the same rows"
                 yield Part(Section(title, (), (), f"Not compared: {found['why']}."))
             continue
-        metric, gained = found["metric"], found["gain"]
+        metric = found["metric"]
         names = sorted(found["metrics"], key=lambda name: name != metric)
         rows = []
         for name in names:
             old, new = found["metrics"][name]["champion"], found["metrics"][name]["challenger"]
-            bounds = words.gain(gained) if name == metric else None
-            rows.append([name, new, old, words.change(name, new, old), bounds])
+            bounds = words.bounds(found["gain"]) if name == metric else ""
+            rows.append([name, new, old, f"{words.change(name, new, old) or '–'}{bounds}"])
         text = f"{found['rows']:,} rows that neither has trained on." + (
             f" Note: {found['note']}." if found["note"] else ""
         )
-        header = ["metric", "this model", who, "change", "interval"]
+        header = ["metric", "this model", who, "change"]
         yield Part(Section(f"Against {who} on the same rows", header, rows, text))
 
 

@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
 def judge(evidence: Evidence) -> Verdict:
     """The first of what stands in the way decides; bounds that were loosened are named in any case."""
     found = _stopped(evidence) or _judged(evidence)
-    looser = [f"⚠️ {_loosened(one)}" for one in (evidence.gates or {}).get("loosened", ())]
+    looser = [f"⚠️ {_loosened(one)}" for one in evidence.loosened]
     if looser and found.mark == YES:
         found = found._replace(line=f"{found.line}; {_number(looser, 'bound')} loosened")
     return found._replace(reasons=[*looser, *found.reasons])

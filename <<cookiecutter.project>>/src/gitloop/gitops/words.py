@@ -25,8 +25,12 @@ def gain(one: dict[str, Any]) -> str | None:
     """A gain with its interval: positive is better."""
     if one["value"] is None:
         return None
-    bounds = f" ({one['low']:+.3g} to {one['high']:+.3g})" if one["low"] is not None else ""
-    return f"{one['value']:+.3g}{bounds}"
+    return f"{one['value']:+.3g}{bounds(one)}"
+
+
+def bounds(one: dict[str, Any]) -> str:
+    """The interval of a gain, in brackets; empty where there is none."""
+    return "" if one["low"] is None else f" ({one['low']:+.3g} to {one['high']:+.3g})"
 
 
 def sure(one: dict[str, Any]) -> bool:

@@ -38,7 +38,7 @@ def card(
         report.metrics(evaluation)._replace(text=f"low and high bound {how:.0%} of bootstrap draws of the test rows."),
         *report.slices(_worst(evaluation)),
         _bounds(loaded),
-        Section("Limits", (), (), points=list(_limits(loaded, model, told))),
+        Section("Limits", (), (), loaded.project.limits, list(_limits(loaded, model, told))),
         Section("How it is served", (), (), served),
         _again(loaded, model),
     ]

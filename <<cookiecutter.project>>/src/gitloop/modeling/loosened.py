@@ -43,15 +43,23 @@ def bounds(now: Gates, was: Gates | None, evaluation: Evidence, comparison: Evid
     broken = {one.rule: one.why for one in judge(was, evaluation, comparison) if one.passed is False}
     kept = {one.rule for one in judge(now, evaluation, comparison) if one.passed is not False}
     found = []
-    for gate, before, after in _pairs(was.model_dump(), now.model_dump()):
-        if before is not None and before != after and (after is None or _looser(gate, before, after)):
-            rule = gate.replace(".", " ")
-            why = next((broken[name] for name in broken if _of(name, rule) and (name in kept or after is None)), "")
-            found.append(Looser(gate, before, after, why))
+    for one in looser(now, was):
+        rule = one.gate.replace(".", " ")
+        why = next((broken[name] for name in broken if _of(name, rule) and (name in kept or one.now is None)), "")
+        found.append(one._replace(breaks=why))
     return found
 
 
-def verdicts(looser: list[Looser], same: bool) -> list[Verdict]:
+def looser(now: Gates, was: Gates) -> list[Looser]:
+    """The bounds that were loosened, whatever the model."""
+    return [
+        Looser(gate, before, after)
+        for gate, before, after in _pairs(was.model_dump(), now.model_dump())
+        if before is not None and before != after and (after is None or _looser(gate, before, after))
+    ]
+
+
+def verdicts(found: list[Looser], same: bool) -> list[Verdict]:
     """No model passes only because its own change loosened a bound; where the model is main's, loosening is free."""
     return [
         Verdict(
@@ -60,7 +68,7 @@ def verdicts(looser: list[Looser], same: bool) -> list[Verdict]:
             why=f"was {one.was} and is {one.now or 'off'}, which this model needs: {one.breaks}; loosen the bound in a "
             f"pull request of its own first, or bring a model that keeps it",
         )
-        for one in looser
+        for one in found
         if one.breaks and not same
     ]
 

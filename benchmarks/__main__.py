@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import commands, pipeline, scale, scoring, serving
+from benchmarks import call, commands, pipeline, push, scale, scoring, serving
 
 ALL = {
     "help": commands.help_text,
@@ -12,6 +12,8 @@ ALL = {
     "candidate": pipeline.one_candidate,
     "scale": scale.ten_million,
     "pipeline": pipeline.against_one_script,
+    "push": push.a_push,
+    "call": call.one_row,
     "serving": serving.against_peers,
     "soak": serving.soak,
     "scoring": scoring.against_chunks,

@@ -52,7 +52,7 @@ def against_chunks() -> None:
         source(where, ROWS)
         rows = []
         for name in MODELS:
-            _choose(where, name)
+            choose(where, name)
             rows += _compared(where, name)
     columns = ["model", "1M rows by", "seconds", "rows/s", "of that predict_proba alone, rows/s", "ratio (≥ 5)", "MB"]
     say(f"Batch scoring of 1M rows from Parquet to Parquet (median of {TIMES}, by turns)", columns, rows)
@@ -101,7 +101,7 @@ def _compared(where: Path, name: str) -> list[list[object]]:
     return rows
 
 
-def _choose(where: Path, name: str) -> None:
+def choose(where: Path, name: str) -> None:
     """Package another candidate than the one that was selected."""
     path = where / "metrics/selected.json"
     selected = json.loads(path.read_text())

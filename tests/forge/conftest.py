@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -30,18 +31,25 @@ def _no_actions(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"GITHUB_{name}", raising=False)
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """On branch `work`, one commit ahead of main; both are pushed to origin.git beside it."""
-    origin, here = tmp_path / "origin.git", tmp_path / "clone"
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-    git(tmp_path, "clone", "--quiet", str(origin), str(here))
-    git(here, "switch", "--quiet", "--create", "main", check=False)
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("repositories")
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", "origin.git")
+    git(folder, "init", "--quiet", "--initial-branch=main", "clone")
+    here = folder / "clone"
+    git(here, "remote", "add", "origin", "../origin.git")
     commit(here, "first", readme="read me\n")
     git(here, "switch", "--quiet", "--create", "work")
     commit(here, "second", readme="read me again\n")
     git(here, "push", "--quiet", "origin", "main", "work")
-    return here
+    return folder
+
+
+@pytest.fixture
+def clone(_made: Path, tmp_path: Path) -> Path:
+    """On branch `work`, one commit ahead of main; both are pushed to origin.git beside it."""
+    shutil.copytree(_made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "clone"
 
 
 @pytest.fixture

@@ -48,9 +48,10 @@ def test_a_comment_is_found_behind_many(state: State, number: int) -> None:
 
 def test_what_a_person_wrote_under_our_mark_is_left_alone(state: State, number: int) -> None:
     """A token that may write may edit anybody's comment."""
-    state.say(number, "mallory", f"{MARKED}all gates passed")
+    for login in ("mallory", ""):
+        state.say(number, login, f"{MARKED}all gates passed")
     github(state).comment(number, "report", "refused")
-    assert state.said(number) == [f"{MARKED}all gates passed", f"{MARKED}refused"]
+    assert state.said(number) == [f"{MARKED}all gates passed"] * 2 + [f"{MARKED}refused"]
 
 
 def test_what_the_person_wrote_whose_token_it_is_is_ours(state: State, number: int) -> None:

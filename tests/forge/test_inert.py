@@ -43,6 +43,7 @@ class Page(HTMLParser):
 ACTS = re.compile(rf"@[a-z0-9]|#[0-9]+\b|\bGH-[0-9]|\bwww\.|(?!{re.escape(RUN)})\b[a-z]+://", re.IGNORECASE)
 HOSTILE = [
     "@octocat and @octo/team, mail@example.org",
+    r"GH\-1 www\.evil.example https:/\/evil.example #\1",
     "fixes #1, closes octo/late-flights#2, GH-3, octo/late-flights@0123456",
     "&#64;octocat &commat;octocat &#x40;octocat &num;1 &#35;1",
     r"\@octocat \#1",

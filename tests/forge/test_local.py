@@ -24,8 +24,8 @@ def local(origin: Path) -> Local:
     return Local(origin)
 
 
-def thread(origin: Path, number: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(git(origin, "cat-file", "blob", f"refs/gitloop/threads/{number}"))
+def threads(origin: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(git(origin, "show", "refs/gitloop/forge"))["threads"]
     return found
 
 
@@ -34,10 +34,10 @@ def test_a_comment_is_made_once_and_updated_in_place(local: Local, origin: Path)
     for mark, text in [("report", "first"), ("monitor", "drift"), ("report", "second")]:
         local.comment(number, mark, text)
     said = [{"mark": "report", "body": "second"}, {"mark": "monitor", "body": "drift"}]
-    assert thread(origin, number)["comments"] == said
-    before = git(origin, "rev-parse", f"refs/gitloop/threads/{number}")
+    assert threads(origin)[number - 1]["comments"] == said
+    before = git(origin, "rev-parse", "refs/gitloop/forge")
     local.comment(number, "report", "second")
-    assert git(origin, "rev-parse", f"refs/gitloop/threads/{number}") == before
+    assert git(origin, "rev-parse", "refs/gitloop/forge") == before
 
 
 def test_a_merge_is_seen(local: Local, clone: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_branch_that_is_deleted_closes_its_pull_request(local: Local, clone: P
 def test_an_issue_keeps_why_it_was_closed(local: Local, origin: Path) -> None:
     number = local.issue("deploy", "Deploy failed", "log", ["incident"])
     local.close_issue("deploy", "It runs.")
-    found = thread(origin, number)
+    found = threads(origin)[number - 1]
     assert (found["state"], found["labels"], found["comments"]) == (
         "closed",
         ["incident"],
@@ -96,9 +96,9 @@ def test_processes_at_a_time_lose_nothing(origin: Path, local: Local) -> None:
     """)
     running = [subprocess.Popen([sys.executable, "-c", script, str(number)]) for number in range(4)]
     assert [one.wait() for one in running] == [0, 0, 0, 0]
-    numbers = [int(one.rpartition("/")[2]) for one in git(origin, "for-each-ref", "refs/gitloop/threads").splitlines()]
-    assert sorted(numbers) == list(range(1, 15))
-    assert len({one["mark"] for one in thread(origin, 1)["comments"]}) == 12
+    marks = [one.get("mark") for one in threads(origin)]
+    assert len(marks) == len(set(marks)) == 14
+    assert len({one["mark"] for one in threads(origin)[0]["comments"]}) == 12
     assert len(local.pulls()[0].labels) == 12
     assert len(local.dispatches()) == 12
 
@@ -117,9 +117,9 @@ def test_clones_do_not_see_it_and_git_finds_nothing_wrong(local: Local, origin: 
 def test_what_never_moves_on_ends(local: Local, origin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a lock that a killed process left."""
     local.propose("work", "main", "one", "")
-    monkeypatch.setattr("gitloop.gitops.local.TRIES", 2)
-    (origin / "refs/gitloop/threads/1.lock").touch()
-    with pytest.raises(Refused, match=r"could not be written in 2 tries \(.*1\.lock.*\); "):
+    monkeypatch.setattr("gitloop.gitops.records.TRIES", 2)
+    (origin / "refs/gitloop/forge.lock").touch()
+    with pytest.raises(Refused, match=r"could not be written in 2 tries \(.*forge\.lock.*\); "):
         local.comment(1, "report", "said")
 
 

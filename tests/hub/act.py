@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 ACTIONS = Path(__file__).resolve().parent.parent / "workflows" / "actions"
 BINARIES = Path(sys.executable).parent
+LONGEST = 600  # seconds of a run
 GET_ACT = "act is not here: GOBIN=$PWD/.venv/bin go install github.com/nektos/act@v0.2.87"
 
 
@@ -31,8 +32,8 @@ class Run:
     commit: str
     code: int
     jobs: dict[str, str] = field(default_factory=dict)  # result by the job's id; those that were skipped are not there
-    steps: dict[str, str] = field(default_factory=dict)  # result by the step's name, of all jobs
-    seconds: dict[str, float] = field(default_factory=dict)  # by the step's name
+    steps: dict[str, dict[str, str]] = field(default_factory=dict)  # result by step, by job; without those skipped
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)  # by step, by job
     log: str = ""  # all that the steps said
     artifact: Path = Path()  # the artifact `report`, which need not be there
 
@@ -70,7 +71,7 @@ def command(checkout: Path, workflow: str, event: str, payload: Path, **options:
         "--platform=ubuntu-24.04=-self-hosted",
         "--no-skip-checkout",
         "--no-cache-server",
-        "--concurrent-jobs=1",
+        "--concurrent-jobs=2",
         "--defaultbranch=main",
         "--json",
         *(f"--local-repository={action}={folder}" for action, folder in replaced(checkout).items()),
@@ -91,7 +92,7 @@ def replaced(checkout: Path) -> dict[str, str]:
     return found
 
 
-def environment(home: Path, **more: str) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """act gives its own environment to the steps: nothing of this machine's but the packages."""
     return {
         "PATH": os.pathsep.join([str(BINARIES), os.environ["PATH"]]),
@@ -101,23 +102,31 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "true",
         "DO_NOT_TRACK": "1",
         "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",  # act gives its steps a terminal, which GitHub does not
+        "GIT_PAGER": "cat",
         "MPLBACKEND": "Agg",
         "PYTHONDONTWRITEBYTECODE": "1",
-        **more,
+        "MYPY_CACHE_DIR": str(home / ".cache/mypy"),
     }
 
 
 def run(made: Run, arguments: list[str], home: Path) -> Run:
     """Fill in what the run did."""
     done = subprocess.run(
-        arguments, env=environment(home), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        arguments,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=LONGEST,
     )
     made.code = done.returncode
     said = [json.loads(line) for line in (done.stdout + done.stderr).splitlines() if line.startswith("{")]
     for line in said:
         if (result := line.get("stepResult")) and line.get("stage", "Main") == "Main":
-            made.steps[line["step"]] = result
-            made.seconds[line["step"]] = line.get("executionTime", 0) / 1e9
+            made.steps.setdefault(line["jobID"], {})[line["step"]] = result
+            made.seconds.setdefault(line["jobID"], {})[line["step"]] = line.get("executionTime", 0) / 1e9
         if result := line.get("jobResult"):
             made.jobs[line["jobID"]] = result
     made.log = "\n".join(str(line.get("msg", "")).rstrip() for line in said)

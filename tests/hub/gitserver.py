@@ -6,7 +6,7 @@ import base64
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +41,7 @@ class Server:
     url: str = ""
     pushes: list[Push] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)  # the tokens of pushes that may not
+    before: list[Callable[[], None]] = field(default_factory=list)  # each is done once, right before a push comes in
 
     def make(self, name: str) -> Path:
         """A new, empty repository."""
@@ -87,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server_.refused.append(token)
             self._say(403, "Permission to the repository denied to github-actions[bot].", {})
             return
+        if writes and self.server_.before:
+            self.server_.before.pop(0)()
         if not path.endswith("/git-receive-pack"):
             self._run(path, query, token if writes else "")
             return

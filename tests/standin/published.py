@@ -68,10 +68,8 @@ class Operation:
 
     def __init__(self, method: str, path: str) -> None:
         self.name = f"{method} {path}"
-        paths = description()["paths"]
-        known = [one for one in paths if method.lower() in paths[one] and _matches(one, path)]
-        # Of several the one that leaves the least open.
-        self._operation = paths[min(known, key=lambda one: one.count("{"))][method.lower()] if known else None
+        known = [one for pattern, one in _paths() if method.lower() in one and pattern.fullmatch(path)]
+        self._operation = known[0][method.lower()] if known else None
 
     def request(self, address: str, body: Any) -> list[str]:
         """What is wrong with a request: the operation, a query parameter, the body."""
@@ -112,8 +110,12 @@ class Operation:
         return [f"{self.name}: {what}: {list(one.instance_path)}: {one.message[:300]}" for one in found]
 
 
-def _matches(template: str, path: str) -> bool:
-    return re.fullmatch(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(template)), path) is not None
+@cache
+def _paths() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
+    """What GitHub has, by the pattern of the path; of several that match the first leaves the least open."""
+    paths: dict[str, Any] = description()["paths"]
+    ordered = sorted(paths.items(), key=lambda one: one[0].count("{"))
+    return [(re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(path))), one) for path, one in ordered]
 
 
 def _resolved(node: dict[str, Any]) -> dict[str, Any]:

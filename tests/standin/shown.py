@@ -11,7 +11,10 @@ WHEN = "2026-11-21T12:00:00Z"
 PAGE = "https://github.example"
 
 
-def user(state: State, login: str) -> dict[str, Any]:
+def user(state: State, login: str) -> dict[str, Any] | None:
+    """None for somebody who has left."""
+    if not login:
+        return None
     found: dict[str, Any] = example("simple-user", state.base_url)
     return {**found, "login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
 
@@ -22,7 +25,11 @@ def repository(state: State, name: str) -> dict[str, Any]:
         found.pop(key, None)
     found = _renamed(found, "octocat/Hello-World", name)
     owner = user(state, name.partition("/")[0])
-    more: dict[str, Any] = {"has_issues": state.has_issues, "archived": state.archived, "fork": name != state.repository}
+    more: dict[str, Any] = {
+        "has_issues": state.has_issues,
+        "archived": state.archived,
+        "fork": name != state.repository,
+    }
     more["language"] = "Python"  # required, and not in the example
     return {**found, "full_name": name, "name": name.partition("/")[2], "owner": owner, **more}
 

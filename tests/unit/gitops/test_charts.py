@@ -6,8 +6,8 @@ from math import inf, nan
 from typing import Any
 
 import pytest
-
 from charted import charts, complaints
+
 from gitloop.gitops.charts import bars, calibration, candidates, label, slices
 
 HOSTILE = [

@@ -19,7 +19,7 @@ from dvc.repo import Repo
 
 from gitloop import layout
 from gitloop.cli import main
-from gitloop.modeling import champion, chosen, inputs
+from gitloop.modeling import chosen, inputs, rivals
 from gitloop.modeling.metrics import compute
 from gitloop.settings import Settings
 
@@ -164,7 +164,7 @@ def test_the_newest_version_is_the_champion(tmp_path: Path, monkeypatch: pytest.
     git("commit", "--quiet", "--allow-empty", "--message", "x")
     for tag in ("model@v0.9.0", "model@v0.10.0", "model@v0.2.0", "other@v9.0.0", "model#production#1"):
         git("tag", tag)
-    assert champion.newest() == "model@v0.10.0"
+    assert rivals.newest() == "model@v0.10.0"
 
 
 def test_a_shallow_clone_may_hide_a_champion(

@@ -1,4 +1,4 @@
-"""`gitloop report`: what a reader needs, in the terminal and as Markdown that no name can break."""
+"""`gitloop report` of each task, from what `gitloop evaluate` wrote, and Markdown that no name can break."""
 
 from __future__ import annotations
 
@@ -37,9 +37,12 @@ def test_the_report_of_each_task(task: str, study: Study, capsys: pytest.Capture
         assert "linear has the best cross-validated value." in text
     assert "| rows set aside | 3 |" in written
     assert "| training rows | 398 |" in written
-    assert "## Gates" not in written
-    assert "## Fairness" in written
-    assert written.count("\n## ") == 6
+    assert written.startswith("## ➖ study: linear is not judged yet; run ")
+    assert "### Gates" not in written
+    assert "<b>Fairness</b>" in written
+    titles = [line for line in written.splitlines() if line.startswith("### ")]
+    assert titles == ["### Metrics", "### Candidates", "### Charts", "### Where to look"]
+    assert written.count("```mermaid") == 3
 
 
 def test_failed_gates_stand_first(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,50 +52,12 @@ def test_failed_gates_stand_first(study: Study, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert main(["report"]) == 0  # a report is no judge
     written = layout.REPORT.read_text()
-    assert written.splitlines()[2] == "## Gates: 1 failed"
-    assert "| FAILED |" in written
-    assert "FAILED" in capsys.readouterr().out
+    assert written.splitlines()[0] == "## ❌ study: not to be merged: 1 gate failed (floor roc_auc)"
+    assert "| ❌ | floor roc_auc |" in written
+    assert "not to be merged" in capsys.readouterr().out
     again = layout.REPORT.read_bytes()
     main(["report"])
     assert layout.REPORT.read_bytes() == again
-
-
-def test_verdicts_on_another_model_are_not_shown(study: Study) -> None:
-    study("binary")
-    assert main(["evaluate"]) == 0
-    main(["gate"])
-    found = json.loads(layout.GATES.read_text())
-    layout.GATES.write_text(json.dumps({**found, "sha256": "0"}))
-    assert main(["report"]) == 0
-    written = layout.REPORT.read_text()
-    assert "## Gates: not yet checked" in written
-    assert "floor" not in written
-
-
-def test_the_comparison_with_the_champion_is_shown(study: Study) -> None:
-    study("binary")
-    assert main(["evaluate"]) == 0
-    sha256 = json.loads(layout.SELECTED.read_text())["model"]["sha256"]
-    both = {"champion": 0.71, "challenger": 0.735}
-    comparison = {
-        "judged": True,
-        "champion": {"revision": "model@v0.1.0"},
-        "challenger": {"sha256": sha256},
-        "metric": "roc_auc",
-        "rows": 1200,
-        "metrics": {"roc_auc": both},
-        "gain": {"value": 0.025, "low": 0.01, "high": 0.04},
-        "note": "a word",
-    }
-    write_json(layout.COMPARISON, {"champion": comparison, "main": None})
-    assert main(["report"]) == 0
-    written = layout.REPORT.read_text()
-    assert "## Against model&#64;v0.1.0 on 1,200 rows that neither has trained on" in written
-    assert "roc_auc is better by 0.025 (0.01 to 0.04). Note: a word." in written
-    assert "| roc_auc | 0.71 | 0.735 |" in written
-    write_json(layout.COMPARISON, {"champion": {**comparison, "challenger": {"sha256": "0"}}, "main": None})
-    assert main(["report"]) == 0
-    assert "Against" not in layout.REPORT.read_text()
 
 
 def test_the_window_is_said(study: Study) -> None:

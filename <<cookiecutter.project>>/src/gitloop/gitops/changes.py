@@ -74,7 +74,7 @@ def api(params: Params) -> dict[str, Any]:
     """What the service takes and gives, as far as configuration tells."""
     columns = {name: _column(params, name) for name in _columns(params)}
     return {
-        "task": (params.get("data") or {}).get("task"),
+        "task": _group(params, "data").get("task"),
         "columns": {name: column for name, column in columns.items() if column},
     }
 
@@ -87,19 +87,25 @@ def _column(params: Params, name: str) -> dict[str, Any] | None:
     roles = set(_roles(column))
     if roles & {"pii", "ignored"}:
         return None
-    derived = "timestamp" in roles and (params.get("features") or {}).get("derive") is not None
+    derived = "timestamp" in roles and _group(params, "features").get("derive") is not None
     use = "answer" if "target" in roles else "input" if "feature" in roles or derived else "passenger"
     return {"use": use, **{key: column[key] for key in SEEN if column.get(key) not in (None, False)}}
 
 
 def _columns(params: Params) -> dict[str, Any]:
-    found: dict[str, Any] = (params.get("data") or {}).get("columns") or {}
-    return found
+    """Those that are declared as mappings: what is reported need not be right."""
+    found = _group(_group(params, "data"), "columns")
+    return {str(name): column for name, column in found.items() if isinstance(column, Mapping)}
+
+
+def _group(params: Params, key: str) -> Params:
+    found = params.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _roles(column: Params) -> tuple[str, ...]:
     role = column.get("role", "feature")
-    return (role,) if isinstance(role, str) else tuple(role)
+    return tuple(str(one) for one in role) if isinstance(role, list) else (str(role),)
 
 
 def _kind(column: Params) -> str:
@@ -114,8 +120,7 @@ def _key(place: tuple[str, ...], before: Any, after: Any, hidden: bool) -> str:
 
 
 def _without_window(params: Params, key: str) -> Any:
-    group = params.get(key)
-    return {name: value for name, value in group.items() if name != "window"} if key == "data" and group else group
+    return {name: value for name, value in _group(params, key).items() if (key, name) != ("data", "window")}
 
 
 def _pairs(was: Any, now: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:

@@ -48,7 +48,7 @@ def calibration(evaluation: dict[str, Any]) -> str:
     title = "Calibration, tenth by tenth: bars observed, line predicted"
     if len(bins) != 10:
         title = "Calibration, group by group: bars observed, line predicted"
-    return bars(title, "mean", list(zip(labels, observed, strict=True)), predicted, level=False)
+    return bars(title, "mean", list(zip(labels, observed, strict=True)), predicted, level=False, upright=True)
 
 
 def bars(
@@ -59,6 +59,7 @@ def bars(
     *,
     least: float | None = None,
     level: bool = True,
+    upright: bool = False,
 ) -> str:
     """A bar for each value that is known, at most `MOST`; empty where there are fewer than two.
 
@@ -80,12 +81,12 @@ def bars(
         return ", ".join(f"{number:.{places}f}" for number in numbers)
 
     style = {
-        "xyChart": {"width": 720, "height": 110 + 30 * len(known)},
+        "xyChart": {"width": 720, "height": 320 if upright else 110 + 30 * len(known)},
         "themeVariables": {"xyChart": {"plotColorPalette": COLOURS}},
     }
     lines = [
         f"%%{{init: {json.dumps(style)}}}%%",
-        "xychart-beta horizontal",
+        "xychart-beta" if upright else "xychart-beta horizontal",
         f'  title "{label(title, 90)}"',
         f"  x-axis [{', '.join(_unique([name for name, _ in known]))}]",
         f'  y-axis "{label(metric)}" {of([low])} --> {of([high + (high - low) / 20])}',
@@ -97,7 +98,7 @@ def bars(
 
 def label(text: str, longest: int = LONGEST) -> str:
     """Text that may stand between Mermaid's quotes: what has a meaning there is left out."""
-    clean = re.sub(r"[^\w .,:()/@+-]", "·", " ".join(text.split()))
+    clean = re.sub(r"[^\w .,:()/@+-]", "·", " ".join(text.split())) or "·"
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 

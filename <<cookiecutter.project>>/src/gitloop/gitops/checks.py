@@ -135,25 +135,24 @@ def secrets(root: Path) -> Iterator[Finding]:
     """No tracked file, notebooks too, holds what looks like a password, a token or a private key."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     from detect_secrets.core.scan import scan_file
-    from detect_secrets.settings import default_settings
+    from detect_secrets.settings import transient_settings
 
     tracked = (git.asked("ls-files", "-z", root=root) or "").split("\0")
     plugins: dict[str, type] = get_mapping_from_secret_type_to_class()
-    by_chance = {kind for kind, plugin in plugins.items() if plugin.__name__ in BY_CHANCE}
-    with default_settings():
+    used = sorted({plugin.__name__ for plugin in plugins.values()} - BY_CHANCE)
+    with transient_settings({"plugins_used": [{"name": name} for name in used]}):
         for name in sorted(set(filter(None, tracked))):
             file = root / name
             if not file.is_file() or file.stat().st_size > LARGE or any(file.match(one) for one in HASHED):
                 continue
             for found in scan_file(str(file)):
-                if found.type not in by_chance:
-                    yield Finding(
-                        "secrets",
-                        f"{name}:{found.line_number}",
-                        f"looks like a secret ({found.type})",
-                        "make it invalid where it came from, rewrite the commit without it; where it is none, end the line "
-                        "with `pragma: allowlist secret`",
-                    )
+                yield Finding(
+                    "secrets",
+                    f"{name}:{found.line_number}",
+                    f"looks like a secret ({found.type})",
+                    "make it invalid where it came from, rewrite the commit without it; where it is none, end the line "
+                    "with `pragma: allowlist secret`",
+                )
 
 
 CHECKS: dict[str, Callable[[Path], Iterator[Finding]]] = {

@@ -62,9 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         ui.say(f"{ran.head} has no open pull request")
     for pull in pulls:
         if pull.sha != ran.sha:
-            ui.say(
-                f"#{pull.number} is at {pull.sha[:12]} and the report of {ran.sha[:12]}: a newer run reports"
-            )
+            ui.say(f"#{pull.number} is at {pull.sha[:12]} and the report of {ran.sha[:12]}: a newer run reports")
             continue
         here.comment(pull.number, MARK, body(ran, report))
         ui.say(f"#{pull.number} has the report of {ran.sha[:12]}")
@@ -76,7 +74,7 @@ def body(ran: Run, report: str | None) -> str:
         return f"❌ **Failed before there was a report** of {ran.sha[:12]}. [What the run says]({ran.url})"
     said = []
     if ran.fork:
-        said.append("> Written by a run of the fork's own code: only the check `pass` is not.\n")
+        said.append("> Made by a run of the fork's own code and workflows: read its changes first.\n")
     room = forge.LIMIT - ROOM
     text = inert(report, f"{ran.url.partition('/actions/runs/')[0]}/actions/runs/")
     if len(text) > room:
@@ -115,9 +113,11 @@ def read_report(folder: Path) -> str | None:
         handle = os.open(folder / "report.md", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return None
-        text = file.read(4 * forge.LIMIT + 4).decode("utf-8", errors="replace")
+        text = os.read(handle, 4 * forge.LIMIT).decode("utf-8", errors="replace")
+    finally:
+        os.close(handle)
     # Ours is put there again by the forge.
     return re.sub(r"\A\s*<!-- gitloop:[a-z-]* -->\s*", "", text)

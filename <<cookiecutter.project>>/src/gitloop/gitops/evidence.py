@@ -127,9 +127,14 @@ def _in_tree(path: Path) -> bytes | None:
 
 
 def _said(path: Path) -> Any:
-    """What a verb wrote last, unless configuration or lock are newer: then it spoke of something else."""
+    """What a verb wrote last, unless configuration or lock are newer: then it spoke of something else.
+
+    Actions begins with none of these files, and the stages write the lock after the checks were made.
+    """
     if not path.is_file():
         return None
+    if actions.running():
+        return _json(path.read_bytes())
     since = max((one.stat().st_mtime_ns for one in (layout.PARAMS, layout.DVC_LOCK) if one.exists()), default=0)
     return _json(path.read_bytes()) if path.stat().st_mtime_ns >= since else None
 

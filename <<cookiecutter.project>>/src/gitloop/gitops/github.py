@@ -184,9 +184,9 @@ class GitHub:
         ]
         return sorted(found, key=lambda one: one.number)
 
-    def _ours(self, author: NamedUser | Organization) -> bool:
+    def _ours(self, author: NamedUser | Organization | None) -> bool:
         """Anybody can write our mark: what a person wrote is ours only where the token is that person's."""
-        return author.type == "Bot" or author.login == self._login
+        return author is not None and (author.type == "Bot" or author.login == self._login)
 
     @cached_property
     def _login(self) -> str | None:

@@ -20,11 +20,11 @@ ACTIVE = tuple(
         r"(&)(?!(?:lt|gt|amp|quot|nbsp|vert|#124|#96|#39);)(?=[a-z#])",  # entities: they could write all that follows
         r"(@)(?=[a-z0-9])",  # mentions, and commits of other repositories
         r"(#)(?=[0-9]+\b)",  # issues and pull requests
-        r"(\bGH-)(?=[0-9])",
-        r"(\bwww)(?=\.)",
+        r"(\bGH)(?=\\?-[0-9])",  # a backslash is not seen
+        r"(\bwww)(?=\\?\.)",
         r"(\])(?=:|\((?!\Z))",  # links; a part ends where one that is allowed begins
         r"(!)(?=\[)",  # images
-        r"(:)(?=//)",  # addresses that become links by themselves
+        r"(:)(?=\\?/\\?/)",  # addresses that become links by themselves
     )
 )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 from gitloop import ui
 from gitloop.gitops.inert import JOINER
@@ -17,7 +17,9 @@ PLAIN = str.maketrans(
     {mark: f"\\{mark}" for mark in "\\`*[]#~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&vert;"}
 )
 # GitHub makes links of what it finds in the text it shows: mentions, issues, addresses, emoji.
-LINKED = re.compile(r"(?<=[@#])|(?<=\bGH)(?=-\d)|(?<=:)(?=//|(?:[a-z+-][\w+-]*|100|1234):)|(?<=\bwww)(?=\.)", re.IGNORECASE)
+LINKED = re.compile(
+    r"(?<=[@#])|(?<=\bGH)(?=-\d)|(?<=:)(?=//|(?:[a-z+-][\w+-]*|100|1234):)|(?<=\bwww)(?=\.)", re.IGNORECASE
+)
 UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # control, direction of writing, private use
 
 
@@ -42,9 +44,10 @@ class Part:
 
 def plain(text: str, longest: int = LONGEST) -> str:
     """Text that reads the same in a page, mentions nobody, links nothing and has no line of its own."""
-    seen = "".join("\ufffd" if unicodedata.category(letter) in UNSEEN else letter for letter in " ".join(text.split()))
-    if len(seen) > longest:
-        seen = seen[: longest - 1] + "…"
+    line = " ".join(text.split())
+    if len(line) > longest:
+        line = line[: longest - 1] + "…"
+    seen = line if line.isprintable() else "".join("\ufffd" if category(one) in UNSEEN else one for one in line)
     marked = LINKED.sub(JOINER, seen).translate(PLAIN)
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\_", marked)
 

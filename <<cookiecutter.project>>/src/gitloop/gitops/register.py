@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 import yaml
@@ -16,7 +17,6 @@ from gitloop.gitops.registry import Registry, Version
 CODE = ("src", "dvc.yaml", "requirements.txt")
 FIRST = (0, 1, 0)
 TRIES = 5
-MAKES = (layout.SELECTED, layout.EVALUATION)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -68,7 +68,7 @@ def _due(found: Registry, commit: str, bump: str | None) -> tuple[tuple[int, int
             f"register: {newest.name} ({newest.commit[:10]}) is not in the history of {commit[:10]}; register on main"
         )
     was, now = _params(newest.commit), _params(commit)
-    same = all(git.content(newest.commit, path) == git.content(commit, path) for path in MAKES)
+    same = _model(newest.commit) == _model(commit)
     code = git.asked("diff", "--quiet", newest.commit, commit, "--", *CODE) is None
     computed, why = changes.version(was, now, code=code, same=same)
     if computed is None:
@@ -76,6 +76,16 @@ def _due(found: Registry, commit: str, bump: str | None) -> tuple[tuple[int, int
     if bump and bump != computed:
         return newest.next(bump), f"{bump} as asked, though {why}"
     return newest.next(computed), f"{computed}, for {why}"
+
+
+def _model(commit: str) -> tuple[str, bytes | None]:
+    """The hash of the model chosen at a commit, and how it was judged: what it says depends on more than its file."""
+    selected = git.content(commit, layout.SELECTED)
+    if selected is None:
+        raise InputError(
+            f"{layout.SELECTED}: is not in {commit[:10]}, so no model was chosen; run `make train` and commit"
+        )
+    return json.loads(selected)["model"]["sha256"], git.content(commit, layout.EVALUATION)
 
 
 def _params(commit: str) -> dict[str, Any]:

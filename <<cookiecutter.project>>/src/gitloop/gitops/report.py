@@ -11,6 +11,8 @@ from gitloop.gitops import actions, limits, sections, verdict
 from gitloop.gitops.evidence import Evidence, gather
 from gitloop.gitops.markdown import Part
 
+LONGEST = 100  # rows of a table in the terminal
+
 
 def run(arguments: argparse.Namespace) -> None:
     """`gitloop report [--base REV]`. It judges nothing itself: gates and checks have. Raises `InputError`."""
@@ -43,7 +45,7 @@ def show(found: verdict.Verdict, title: str, parts: list[Part]) -> None:
     for reason in found.reasons:
         ui.say(f"- {reason}")
     for part in parts:
-        section = part.section
+        section = part.shortened(LONGEST).section
         if section.rows:
             ui.table(section.title, section.header, section.rows)
         elif section.title and (section.text or section.points):

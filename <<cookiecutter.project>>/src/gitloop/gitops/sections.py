@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from gitloop import layout, settings, ui
 from gitloop.gitops import changes, charts, words
 from gitloop.gitops.evidence import Evidence
 from gitloop.gitops.markdown import Part, plain
-from gitloop.gitops.verdict import Verdict
+from gitloop.gitops.verdict import SAME, Verdict
 from gitloop.modeling import report
 from gitloop.modeling.report import Section
 
@@ -26,13 +27,16 @@ def parts(evidence: Evidence, verdict: Verdict) -> Iterator[Part]:
         yield from cost(evidence)
         yield from where(evidence)
         return
-    yield from gates(evidence)
-    yield metrics(evidence)
-    yield from compared(evidence)
-    yield from changed(evidence)
-    yield candidates(evidence)
-    yield from worse(evidence)
-    yield from drawn(evidence)
+    first, then = [*gates(evidence), metrics(evidence), *compared(evidence)], [candidates(evidence), *worse(evidence)]
+    if verdict.mark == SAME and evidence.same:
+        # Nothing of the model is to be decided: what is known of it waits until it is asked for.
+        yield from changed(evidence)
+        yield from (replace(one, folded=True) for one in (*first, *then))
+    else:
+        yield from first
+        yield from changed(evidence)
+        yield from then
+        yield from drawn(evidence)
     loaded = settings.parse(now.params)
     yield Part(report.data(loaded, now.source, now.validation, now.split), folded=True)
     yield from (Part(one, folded=True) for one in report.slices(now.evaluation))
@@ -76,7 +80,13 @@ def metrics(evidence: Evidence) -> Part:
         beside = [old, *([] if other else [words.change(name, one["value"], old)])] if there else []
         rows.append([name, one["value"], words.interval(one), *beside, now["baseline"][name], now["train"][name]])
     confidence = evidence.now.params.get("evaluation", {}).get("confidence", 0.95)
-    header = ["metric", "test", f"{confidence:.0%} interval", *([evidence.base] if there else []), *(["change"] if there and not other else [])]
+    header = [
+        "metric",
+        "test",
+        f"{confidence:.0%} interval",
+        *([evidence.base] if there else []),
+        *(["change"] if there and not other else []),
+    ]
     text = f"{now['candidate']} on {now['rows']:,} test rows."
     if there and was and other:
         text += f" Those of {evidence.base} were measured on other rows ({was['rows']:,}): they say little of a change."

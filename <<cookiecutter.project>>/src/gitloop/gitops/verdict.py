@@ -108,7 +108,7 @@ def _lock(evidence: Evidence) -> str:
 def _loosened(one: dict[str, Any]) -> str:
     now = "off" if one["now"] is None else ui.cell(one["now"])
     word = f"{one['gate']} was loosened from {ui.cell(one['was'])} to {now}"
-    return f"{word}, and the model needs that: {one['breaks']}" if one.get("breaks") else word
+    return f"{word}, and the model needs that" if one["breaks"] else word
 
 
 def _headline(evidence: Evidence) -> str:

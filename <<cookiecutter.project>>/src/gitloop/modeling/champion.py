@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import json
 import sys
 import tarfile
 import tempfile
@@ -19,12 +18,11 @@ import yaml
 
 from gitloop import git, layout, settings
 from gitloop.errors import InputError
+from gitloop.modeling import rivals
 from gitloop.modeling.inputs import Derive, derivation
 from gitloop.modeling.store import Model, load
 from gitloop.settings import Settings
 from gitloop.targets import packages
-
-TAGS = "model@v*"
 
 
 class Incomparable(Exception):
@@ -41,35 +39,13 @@ class Champion:
     trained_on: str | None  # hash of its training table, from dvc.lock
 
 
-def newest() -> str | None:
-    """The newest released version's tag, or None where nothing was released or there is no Git.
-
-    Raises `InputError` in a shallow clone without tags: there a released champion would be overlooked.
-    """
-    tags = (git.asked("tag", "--list", TAGS, "--sort=-version:refname") or "").split()
-    if not tags and git.asked("rev-parse", "--is-shallow-repository") == "true":
-        raise InputError(
-            "git: a shallow clone without tags does not show whether there is a champion; "
-            "run `git fetch --unshallow --tags`, or name one with --champion"
-        )
-    return tags[0] if tags else None
-
-
-def chosen_at(revision: str) -> tuple[str, dict[str, Any]]:
-    """The commit of a revision, and path and sha256 of the model chosen there. Raises `InputError` where none was."""
-    found = git.commit(revision)
-    if found is None:
-        raise InputError(f"--champion {revision}: is not a revision of this repository; fetch it, or name another")
-    return found, json.loads(_file(revision, found, layout.SELECTED))["model"]
-
-
 def champion(revision: str) -> Champion:
     """The champion of a revision. Raises `InputError` where the revision or its model file is not there.
 
     Raises `Incomparable` where its settings or its model cannot be read by today's code and libraries.
     """
-    found, chosen = chosen_at(revision)
-    params = _file(revision, found, layout.PARAMS)
+    found, chosen = rivals.chosen_at(revision)
+    params = rivals.file(revision, found, layout.PARAMS)
     content = _model(revision, found, Path(chosen["path"]), chosen["sha256"])
     try:
         then = settings.parse(yaml.safe_load(params))
@@ -85,13 +61,6 @@ def training_hash(lock: bytes | None) -> str | None:
     stages = (yaml.safe_load(lock) or {}).get("stages", {}) if lock else {}
     outs = stages.get("split", {}).get("outs", [])
     return next((out.get("md5") for out in outs if out["path"] == layout.TRAIN.as_posix()), None)
-
-
-def _file(revision: str, commit: str, path: Path) -> bytes:
-    content = git.content(commit, path)
-    if content is None:
-        raise InputError(f"{path}: is not there in {revision}, where no model was chosen; name another --champion")
-    return content
 
 
 def _model(revision: str, commit: str, path: Path, expected: str) -> bytes:

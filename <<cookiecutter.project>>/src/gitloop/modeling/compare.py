@@ -9,53 +9,27 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gitloop import git, layout, settings, ui
+from gitloop import layout, settings, ui
 from gitloop.arrays import Array
 from gitloop.contract import Contract
 from gitloop.data.table import arrays
-from gitloop.errors import InputError
 from gitloop.files import write_json
-from gitloop.modeling import chosen, inputs, slices
-from gitloop.modeling.champion import Champion, Incomparable, champion, chosen_at, newest, todays_training_hash
+from gitloop.modeling import chosen, inputs, rivals, slices
+from gitloop.modeling.champion import Champion, Incomparable, champion, todays_training_hash
 from gitloop.modeling.chosen import Rows
 from gitloop.modeling.intervals import Draws, Scored, paired
 from gitloop.modeling.metrics import compute, rounded
 from gitloop.modeling.store import Model
 from gitloop.settings import Settings
 
-NONE_YET = "no champion yet: there is no model@v… tag, and no --champion was named"
 SEEN = "the champion may have trained on some of these rows: without a timestamp it cannot be told which"
 
 
 def run(arguments: argparse.Namespace) -> None:
     """`gitloop compare [--champion REV]`."""
-    comparison = comparisons(settings.load(), arguments.champion)
+    comparison = rivals.comparisons(settings.load(), arguments.champion)
     write_json(layout.COMPARISON, comparison)
     show(comparison["champion"])
-
-
-def comparisons(loaded: Settings, revision: str | None) -> dict[str, Any]:
-    """The content of reports/comparison.json: with the champion, and with main where that is another model or null.
-
-    The champion is the revision named, else the newest version; before the first release it is main's model.
-    """
-    base = git.base()
-    there = base if base and git.content(base, layout.SELECTED) else None
-    named = revision or newest()
-    if named is None and there is None:
-        return {"champion": {"judged": False, "why": NONE_YET, "champion": None}, "main": None}
-    if named is None or there is None:
-        return {"champion": compare(loaded, named) if named else _main(loaded, there), "main": None}
-    one = chosen_at(named)[1] == chosen_at(there)[1]
-    return {"champion": compare(loaded, named), "main": None if one else _main(loaded, there)}
-
-
-def _main(loaded: Settings, base: str | None) -> dict[str, Any]:
-    """With main's model. That it cannot be had is no error: nobody asked for it by name."""
-    try:
-        return compare(loaded, base or git.MAIN, git.MAIN)
-    except InputError as error:
-        return {"judged": False, "why": str(error), "champion": {"revision": git.MAIN}}
 
 
 def compare(loaded: Settings, revision: str, name: str | None = None) -> dict[str, Any]:
@@ -70,10 +44,6 @@ def compare(loaded: Settings, revision: str, name: str | None = None) -> dict[st
         "challenger": {"sha256": sha256, "candidate": mine["candidate"]},
         "metric": loaded.data.metric,
     }
-    commit, _ = chosen_at(revision)
-    if git.same(commit, layout.SELECTED, layout.EVALUATION):
-        who = {"revision": name, "commit": commit, "candidate": mine["candidate"]}
-        return {"judged": False, "why": f"the model is that of {name}", "same": True, **about, "champion": who}
     challenger = chosen.model(loaded)
     about["challenger"] |= _about(challenger)
     try:

@@ -13,9 +13,7 @@ from xml.etree import ElementTree
 from gitloop import git, layout, settings, ui
 from gitloop.errors import InputError, Refused
 from gitloop.files import read_json, write_json
-from gitloop.modeling import loosened
-from gitloop.modeling.chosen import selected
-from gitloop.modeling.compare import comparisons
+from gitloop.modeling import loosened, rivals
 from gitloop.modeling.metrics import rounded
 from gitloop.modeling.verdicts import HEADER, Verdict, cells, judge
 
@@ -28,17 +26,17 @@ def run(arguments: argparse.Namespace) -> None:
     loaded = settings.load()
     gates = loaded.gates
     evaluation = read_json(layout.EVALUATION, "gitloop evaluate")
-    chosen = selected()
+    chosen = read_json(layout.SELECTED, "gitloop select")
     if evaluation["candidate"] != chosen["candidate"]:
         raise InputError(f"{layout.EVALUATION}: judges another candidate than {layout.SELECTED}; run `dvc repro`")
     compared = gates.champion is not None or gates.slice_regression is not None
-    comparison = comparisons(loaded, arguments.champion) if compared else OFF
+    comparison = rivals.comparisons(loaded, arguments.champion) if compared else OFF
     if compared:
         write_json(layout.COMPARISON, comparison)
     base = git.base()
     verdicts = [*judge(gates, evaluation, comparison["champion"]), behaviour(gates.behaviour, base)]
     looser = loosened.bounds(gates, loosened.at(base), evaluation, comparison["champion"])
-    verdicts += loosened.verdicts(looser, same=git.same(base, layout.SELECTED, layout.EVALUATION))
+    verdicts += loosened.verdicts(looser, same=rivals.same(base))
     failed = [verdict for verdict in verdicts if verdict.passed is False]
     content = [verdict._asdict() for verdict in verdicts]
     about = {"candidate": chosen["candidate"], "sha256": chosen["model"]["sha256"], "passed": not failed}
@@ -58,7 +56,11 @@ def behaviour(folder: str | None, base: str | None = None) -> Verdict:
     if not Path(folder).is_dir():
         raise InputError(f"conf/gates/: behaviour: {folder} is not a folder; make it, or set null")
     needs = (folder, "src", str(layout.DVC_LOCK), str(layout.PARAMS))
-    if base and not Path(selected()["model"]["path"]).exists() and not git.changed(*needs, since=base):
+    if (
+        base
+        and not Path(read_json(layout.SELECTED, "gitloop select")["model"]["path"]).exists()
+        and not git.changed(*needs, since=base)
+    ):
         return Verdict("behaviour", why=f"as on {git.MAIN}: neither the model nor its tests changed")
     with tempfile.TemporaryDirectory(prefix="gitloop-") as scratch:
         results = Path(scratch) / "results.xml"

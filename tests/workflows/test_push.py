@@ -1,0 +1,177 @@
+"""Pushes, run by act: which stages run, what comes back, and that nothing runs twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub.act import Run
+from hub.hub import APP, WRITES, Hub
+from repositories import commit, git
+
+BOT = "github-actions[bot] <41898282+github-actions[bot]@users.noreply.github.com>"
+FOREST = {"conf/candidate/forest.yaml": {"forest__classifier__n_estimators": 12}}
+STAGES = {"ingest", "validate", "split", "profile", "select", "evaluate", "package"}
+CANDIDATES = {"boosting", "dummy", "forest", "linear"}
+Changed = Callable[..., Path]
+
+
+def started(runs: list[Run]) -> list[tuple[str, str, str]]:
+    """The runs of train.yml, in order."""
+    return [(run.event, run.ref.removeprefix("refs/heads/"), run.commit) for run in runs if run.workflow == "train.yml"]
+
+
+def own(run: Run) -> float:
+    """Seconds of what train.yml itself does, after set-up."""
+    before = ("Set up job", "actions/checkout", "./.github/actions/setup")
+    return sum(seconds for step, seconds in run.seconds["train"].items() if not step.startswith(before))
+
+
+class TestANewProject:
+    """Its first push is to main, whose lock is stale: it is not there."""
+
+    def test_trains_every_stage(self, seed: Any) -> None:
+        assert set(seed.first[0].read("run.json")["ran"]) == STAGES | {f"train@{name}" for name in CANDIDATES}
+
+    def test_proposes_the_lock_instead_of_pushing_to_main(self, seed: Any) -> None:
+        first = seed.first[0]
+        assert first.jobs == {"lint": "success", "test": "success", "train": "failure", "pass": "failure"}
+        assert first.steps["train"]["Gates"] == "success"
+        assert "dvc.lock: is stale on main; merge http" in first.log
+        assert [(push.token, push.branch) for push in seed.pushes] == [(WRITES, "gitloop/train")]
+        pull = seed.threads[1]
+        assert (pull["head"], pull["base"], pull["labels"]) == ("gitloop/train", "main", ["gitloop:train"])
+
+    def test_has_the_proposal_checked_with_nothing_to_do(self, seed: Any) -> None:
+        assert [event for event, *_ in started(seed.first)] == ["push", "workflow_dispatch"]
+        again = next(run for run in seed.first[1:] if run.workflow == "train.yml")
+        assert again.ok
+        assert again.read("run.json")["ran"] == []
+        assert again.commit == seed.pushes[0].commit
+
+    def test_comments_on_the_proposal_once(self, seed: Any) -> None:
+        (comment,) = [one for one in seed.comments.values() if one["number"] == 1]
+        assert comment["login"] == "github-actions[bot]"
+        assert comment["body"].startswith("<!-- gitloop:report -->\n")
+
+    def test_is_in_step_once_that_is_merged(self, seed: Any) -> None:
+        train = seed.merged[0]
+        assert [event for event, *_ in started(seed.merged)] == ["push"]
+        assert train.ok
+        assert train.read("run.json")["ran"] == []
+
+
+def test_a_push_that_changes_no_input_does_nothing(here: Hub, changed: Changed) -> None:
+    clone = changed("words", **{"README.md": "Other words.\n"})
+    runs = here.push(clone, "words")
+    train = runs[0]
+    assert [(run.workflow, run.ok) for run in runs] == [("train.yml", True), ("report.yml", True)]
+    assert train.jobs == dict.fromkeys(("lint", "test", "train", "pass"), "success")
+    about = train.read("run.json")
+    assert (about["ran"], about["pulled_bytes"]) == ([], 0)
+    assert here.pushes == []
+    assert here.state.writes() == []
+    assert "nothing to commit: dvc.lock and metrics are in step with the branch" in train.log
+    assert own(train) < 60, train.seconds  # at most 10 on a machine that does nothing else: benchmarks
+
+
+def test_a_push_that_changes_one_candidate_costs_that_candidate(here: Hub, changed: Changed, seed: Any) -> None:
+    clone = changed("forest", FOREST)
+    runs = here.push(clone, "forest")
+    pushed = git(clone, "rev-parse", "HEAD")
+    came = here.commit("forest")
+
+    train = runs[0]
+    about = train.read("run.json")
+    assert about["ran"][0] == "train@forest"
+    assert set(about["ran"]) <= {"train@forest", "select", "evaluate", "package"}
+    assert about["total_seconds"] < seed.first[0].read("run.json")["total_seconds"]
+
+    assert here.pushes == [(WRITES, "forest", came)]
+    assert git(here.origin, "log", "-1", "--format=%an <%ae> %P", came) == f"{BOT} {pushed}"
+    assert git(here.origin, "log", "-1", "--format=%(trailers:key=Gitloop-Trained,valueonly)", came) == pushed
+    files = set(git(here.origin, "show", "--format=", "--name-only", came).splitlines())
+    assert "dvc.lock" in files
+    assert "metrics/candidates/forest.json" in files
+    assert files <= {"dvc.lock", "params.yaml", "MODEL_CARD.md"} | {name for name in files if name[:8] == "metrics/"}
+
+    # The new head is checked, and that is the end of it.
+    assert started(runs) == [("push", "forest", pushed), ("workflow_dispatch", "forest", came)]
+    again = next(run for run in runs if run.event == "workflow_dispatch")
+    assert again.jobs["pass"] == "success"
+    assert again.read("run.json")["ran"] == []
+    assert [one["ref"] for one in here.state.dispatches] == ["forest"]
+
+
+def test_the_token_of_an_app_starts_the_checks_by_itself(here: Hub, changed: Changed) -> None:
+    here.variables["GITLOOP_APP_ID"] = "123"
+    runs = here.push(changed("forest", FOREST), "forest")
+    came = here.commit("forest")
+    assert [(push.token, push.commit) for push in here.pushes] == [(APP, came)]
+    assert here.state.dispatches == []
+    assert [event for event, *_ in started(runs)] == ["push", "push"]
+    assert started(runs)[1] == ("push", "forest", came)
+    assert "ghs_app" not in runs[0].log
+
+
+def test_a_dispatch_on_main_finds_nothing_to_do(here: Hub) -> None:
+    runs = here.dispatch("train.yml", "main")
+    assert [(run.workflow, run.event, run.ok) for run in runs] == [
+        ("train.yml", "workflow_dispatch", True),
+        ("report.yml", "workflow_run", True),
+    ]
+    assert runs[0].read("run.json")["ran"] == []
+    assert here.pushes == []
+
+
+class TestABranchThatMovesOn:
+    """Somebody pushes between the checkout of a run and its own push."""
+
+    def test_with_other_words_gets_the_lock_after_them(self, here: Hub, changed: Changed) -> None:
+        clone = changed("forest", FOREST)
+        other: list[str] = []
+
+        def push_words() -> None:
+            commit(clone, "Other words", **{"README.md": "Other words.\n"})
+            git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/forest")
+            other.append(git(clone, "rev-parse", "HEAD"))
+
+        here.server.before.append(push_words)
+        runs = here.push(clone, "forest")
+        came = here.commit("forest")
+        assert git(here.origin, "rev-parse", f"{came}^") == other[0]
+        assert "dvc.lock" in git(here.origin, "show", "--format=", "--name-only", came)
+        assert runs[0].ok
+        assert [(event, sha) for event, _, sha in started(runs)][1:] == [("workflow_dispatch", came)]
+        assert runs[1].read("run.json")["ran"] == []
+
+    def test_with_another_input_is_left_to_the_run_of_that(self, here: Hub, changed: Changed) -> None:
+        clone = changed("forest", FOREST)
+
+        def push_input() -> None:
+            text = (clone / "conf/candidate/dummy.yaml").read_text()
+            commit(clone, "Another input", **{"conf/candidate/dummy.yaml": f"{text}# other\n"})
+            git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/forest")
+
+        here.server.before.append(push_input)
+        runs = here.push(clone, "forest")
+        assert here.commit("forest") == git(clone, "rev-parse", "HEAD")
+        assert here.pushes == []
+        assert here.state.dispatches == []
+        assert "which changed conf/candidate/dummy.yaml: its own run trains it, nothing is pushed" in runs[0].log
+
+
+def test_what_is_merged_is_there_for_the_next_branch(here: Hub, changed: Changed) -> None:
+    """A cache of a branch is not seen by main: what main cannot find it makes again from the source, or needs not."""
+    here.push(changed("forest", FOREST), "forest")
+    (merged, *_) = here.merge("forest")
+    assert merged.ok
+    assert merged.read("run.json")["ran"] == []
+    clone = changed("dummy", {"conf/candidate/dummy.yaml": {"dummy__classifier__strategy": "stratified"}})
+    (train, *_) = here.push(clone, "dummy")
+    assert train.ok, train.log
+    assert train.read("run.json")["ran"] == ["train@dummy", "select"]
+    assert json.loads((train.artifact / "gates.json").read_text())["passed"]

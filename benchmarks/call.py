@@ -9,7 +9,7 @@ from benchmarks.bench import project, run, say
 from benchmarks.scoring import choose
 
 MODELS = ("linear", "forest", "boosting")
-# Both answer the same rows by turns; the first turn is not counted.
+# Both answer the same fifty rows by turns; the first turn is not counted.
 CALLS = """
 import json, statistics, time
 from gitloop import layout, settings
@@ -27,12 +27,13 @@ rows = [{name: values[i : i + 1] for name, values in columns.items()} for i in r
 frames = [frame({name: values[i : i + 1] for name, values in built.items()}, model.schema) for i in range(50)]
 taken = {"ours": [], "theirs": []}
 for turn in range(6):
-    for one, other in zip(rows, frames, strict=True):
-        start = time.perf_counter(); mine = served.scores(one); middle = time.perf_counter()
-        his = model.pipeline.predict_proba(other)[:, 1]; end = time.perf_counter()
-        assert abs(mine[0] - his[0]) < 1e-4
-        if turn:
-            taken["ours"].append(middle - start); taken["theirs"].append(end - middle)
+    for name, ask, given in (("ours", served.scores, rows), ("theirs", model.pipeline.predict_proba, frames)):
+        for one in given:
+            start = time.perf_counter()
+            ask(one)
+            taken[name] += [time.perf_counter() - start] if turn else []
+for one, other in zip(rows, frames, strict=True):
+    assert abs(served.scores(one)[0] - model.pipeline.predict_proba(other)[0, 1]) < 1e-4
 print(json.dumps({name: statistics.median(each) for name, each in taken.items()}))
 """
 

@@ -129,5 +129,6 @@ def run(made: Run, arguments: list[str], home: Path) -> Run:
             made.seconds.setdefault(line["jobID"], {})[line["step"]] = line.get("executionTime", 0) / 1e9
         if result := line.get("jobResult"):
             made.jobs[line["jobID"]] = result
-    made.log = "\n".join(str(line.get("msg", "")).rstrip() for line in said)
+    messages = (str(line.get("msg", "")).rstrip() for line in said)
+    made.log = "\n".join(one for one in messages if not one.startswith("LocalRepositoryCache"))
     return made

@@ -62,7 +62,7 @@ def dispatch(name: str, workflow: str, branch: str) -> Payload:
 
 
 def workflow_run(name: str, run: Payload, pulls: list[Payload]) -> Payload:
-    """`run` has id, name, path, event, branch, sha, repository and conclusion. A fork's pull requests are not listed."""
+    """`run` has id, name, path, event, branch, sha, repository, conclusion, url. No pull request of a fork is listed."""
     owner = run["repository"].partition("/")[0]
     inside = run["repository"] == name
     return {
@@ -87,7 +87,7 @@ def workflow_run(name: str, run: Payload, pulls: list[Payload]) -> Payload:
             "pull_requests": pulls if inside else [],
             "run_attempt": 1,
             "run_number": run["id"],
-            "html_url": f"https://github.com/{name}/actions/runs/{run['id']}",
+            "html_url": run["url"],
         },
         "repository": repository(name),
         "sender": BOT,

@@ -1,4 +1,4 @@
-"""Private repositories over HTTP, as GitHub serves them: who has no token reads nothing, who may only read pushes nothing."""
+"""Private repositories over HTTP, as GitHub serves them: without a token nothing is read, and not all may push."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A repository at the hub: what people and tokens do to it starts workflows, as at GitHub, until nothing is left to run."""
+"""A repository at the hub: what people and tokens do to it starts workflows, as at GitHub, until all have run."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ class Hub:
     @property
     def pushes(self) -> list[Push]:
         return self.server.pushes
+
+    def page(self, run: act.Run) -> str:
+        return f"{self.server.url}/{NAME}/actions/runs/{run.id}"
 
     def commit(self, branch: str) -> str:
         return git(self.origin, "rev-parse", f"refs/heads/{branch}")
@@ -165,6 +168,7 @@ class Hub:
             "sha": pull["head"]["sha"] if pull else event.commit,
             "repository": pull["head"]["repo"]["full_name"] if pull else NAME,
             "conclusion": "success" if run.ok else "failure",
+            "url": self.page(run),
         }
         if event.kind != "workflow_run":
             pulls = [{"number": number, "head": {"sha": about["sha"]}} for number, _ in self._open(about["branch"])]

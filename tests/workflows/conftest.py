@@ -7,29 +7,16 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from hub import act, hub
-from project import edit, generate, run, shrink
+from hub import act, hub, seeds
+from project import edit, run
 from repositories import git
 
 
-class Seed(NamedTuple):
-    """What the first push of a new project led to, and what is there after its pull request was merged."""
-
-    first: list[act.Run]
-    merged: list[act.Run]
-    pushes: list[hub.Push]
-    threads: dict[int, dict[str, Any]]
-    comments: dict[int, dict[str, Any]]
-    origin: Path
-    store: Path
-    home: Path
-
-
 @pytest.fixture(scope="session")
-def seed(tmp_path_factory: pytest.TempPathFactory) -> Seed:
+def seed(tmp_path_factory: pytest.TempPathFactory) -> seeds.Seed:
     """Made by the first of the workers that asks for it."""
     act.binary()
     base = tmp_path_factory.getbasetemp()
@@ -39,29 +26,13 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> Seed:
         fcntl.flock(lock, fcntl.LOCK_EX)
         there = shared / "seed.pickle"
         if not there.exists():
-            there.write_bytes(pickle.dumps(_grow(shared)))
-        found: Seed = pickle.loads(there.read_bytes())
+            there.write_bytes(pickle.dumps(seeds.grow(shared)))
+        found: seeds.Seed = pickle.loads(there.read_bytes())  # noqa: S301 -- our own
         return found
 
 
-def _grow(where: Path) -> Seed:
-    project = generate(where / "generated")
-    shrink(project)
-    edit(project / "conf/gates/default.yaml", slice_floor=None)
-    run(project, "gitloop", "params")
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", "Ten days of flights, small models")
-    with hub.opened(where / "hub") as here:
-        git(project, "remote", "add", "origin", str(here.origin))
-        first = here.push(project, "main")
-        merged = here.merge("gitloop/train")
-        return Seed(
-            first, merged, here.pushes, here.state.threads, here.state.comments, here.origin, here.store, here.home
-        )
-
-
 @pytest.fixture
-def here(seed: Seed, tmp_path: Path) -> Iterator[hub.Hub]:
+def here(seed: seeds.Seed, tmp_path: Path) -> Iterator[hub.Hub]:
     with hub.opened(tmp_path / "hub", seed.origin, seed.store, seed.home) as opened:
         yield opened
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub.act import Run
+from hub.act import Run, document
 from hub.hub import APP, WRITES, Hub
 from repositories import commit, git
 
 BOT = "github-actions[bot] <41898282+github-actions[bot]@users.noreply.github.com>"
 FOREST = {"conf/candidate/forest.yaml": {"forest__classifier__n_estimators": 12}}
+RESULTS = ("success", "failure", "cancelled", "skipped")
 STAGES = {"ingest", "validate", "split", "profile", "select", "evaluate", "package"}
 CANDIDATES = {"boosting", "dummy", "forest", "linear"}
 Changed = Callable[..., Path]
@@ -28,6 +30,20 @@ def own(run: Run) -> float:
     """Seconds of what train.yml itself does, after set-up."""
     before = ("Set up job", "actions/checkout", "./.github/actions/setup")
     return sum(seconds for step, seconds in run.seconds["train"].items() if not step.startswith(before))
+
+
+@pytest.mark.parametrize("ci", RESULTS)
+@pytest.mark.parametrize("train", RESULTS)
+def test_only_success_of_both_passes(ci: str, train: str, template: Path) -> None:
+    """act ends a run where a workflow that is called fails, so the last job is tried on its own."""
+    job = document((template / ".github/workflows/train.yml").read_text())["jobs"]["pass"]
+    assert job["if"] == "always()"
+    assert set(job["needs"]) == {"ci", "train"}
+    (step,) = job["steps"]
+    values = {"CI": ci, "TRAIN": train, "EXPECTED": "success"}
+    assert set(values) == set(step["env"])
+    done = subprocess.run(["bash", "-e", "-c", step["run"]], env=values, check=False)
+    assert (done.returncode == 0) == (ci == train == "success")
 
 
 class TestANewProject:
@@ -106,6 +122,14 @@ def test_a_push_that_changes_one_candidate_costs_that_candidate(here: Hub, chang
     assert [one["ref"] for one in here.state.dispatches] == ["forest"]
 
 
+def test_a_new_test_of_behaviour_is_run_although_no_stage_is(here: Hub, changed: Changed) -> None:
+    test = "def test_that_fails(predict):\n    assert False, 'as it should'\n"
+    (train, *_) = here.push(changed("behaviour", **{"tests/behaviour/test_mine.py": test}), "behaviour")
+    assert train.read("run.json")["ran"] == []
+    assert train.steps["train"]["Gates"] == "failure"
+    assert "behaviour: test_that_fails failed" in train.log
+
+
 def test_the_token_of_an_app_starts_the_checks_by_itself(here: Hub, changed: Changed) -> None:
     here.variables["GITLOOP_APP_ID"] = "123"
     runs = here.push(changed("forest", FOREST), "forest")
@@ -165,11 +189,14 @@ class TestABranchThatMovesOn:
 
 
 def test_what_is_merged_is_there_for_the_next_branch(here: Hub, changed: Changed) -> None:
-    """A cache of a branch is not seen by main: what main cannot find it makes again from the source, or needs not."""
+    """main does not see the cache of a branch: what it needs and cannot find it makes again from the source, once."""
     here.push(changed("forest", FOREST), "forest")
+    head = here.commit("forest")
     (merged, *_) = here.merge("forest")
     assert merged.ok
-    assert merged.read("run.json")["ran"] == []
+    assert git(here.origin, "diff", "--name-only", head, "main") == ""
+    assert [push.branch for push in here.pushes] == ["forest"]
+    assert set(merged.read("run.json")["ran"]) <= {"ingest", "validate", "split", "train@forest", "evaluate", "package"}
     clone = changed("dummy", {"conf/candidate/dummy.yaml": {"dummy__classifier__strategy": "stratified"}})
     (train, *_) = here.push(clone, "dummy")
     assert train.ok, train.log

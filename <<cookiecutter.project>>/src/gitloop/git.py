@@ -12,9 +12,9 @@ from gitloop.errors import InputError
 MAIN = "main"
 
 
-def git(*arguments: str, environment: dict[str, str] | None = None) -> str:
+def git(*arguments: str, environment: dict[str, str] | None = None, root: Path = Path()) -> str:
     """What Git prints, without the white space around it. Raises `InputError` with what Git says."""
-    done = _run(arguments, environment)
+    done = _run(arguments, environment, root)
     if done.returncode:
         raise InputError(f"git {arguments[0]}: {' '.join(done.stderr.decode(errors='replace').split())}")
     return done.stdout.decode(errors="replace").strip()

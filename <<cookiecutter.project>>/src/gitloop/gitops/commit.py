@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import os
 import subprocess
 import sys
@@ -80,19 +79,26 @@ def deliver(branch: str | None) -> None:
 
 
 def _after(branch: str) -> bool:
-    """Put the commit after what the branch has now; False where that has its own training to do, or is gone."""
-    git.asked("fetch", "--quiet", "origin", f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
-    tip = git.commit(f"refs/remotes/origin/{branch}")
-    if tip is None:
-        ui.say(f"{branch} is gone: nothing is pushed")
-        return False
+    """Put the commit after what the branch has now; False where that has its own training to do."""
+    here = f"refs/remotes/origin/{branch}"
+    git.git("fetch", "--quiet", "origin", f"+refs/heads/{branch}:{here}", environment=actions.credential())
+    tip = git.git("rev-parse", here)
     since = git.git("merge-base", "HEAD", tip)
     touched = git.git("diff", "--name-only", since, tip).splitlines()
     inputs = [name for name in touched if name in INPUTS or name.split("/")[0] in INPUTS]
-    if inputs or git.asked("rebase", "--quiet", tip) is None:
-        git.asked("rebase", "--abort")
+    if inputs or not _rebase(tip):
         why = f"changed {', '.join(inputs[:3])}" if inputs else "conflicts with what was made"
         ui.say(f"{branch} moved on to {tip[:12]}, which {why}: its own run trains it, nothing is pushed")
+        return False
+    return True
+
+
+def _rebase(tip: str) -> bool:
+    """Whether the commit could be put after `tip`; who commits must be said, for Actions has no identity of its own."""
+    try:
+        git.git("rebase", "--quiet", tip, environment=actions.identity())
+    except InputError:
+        git.asked("rebase", "--abort")
         return False
     return True
 
@@ -117,18 +123,9 @@ def _propose() -> None:
 
 
 def push(refspec: str) -> bool:
-    """Whether origin took it. A token is given to Git in its environment: not in an argument, not on disk."""
-    environment = {}
-    if token := os.environ.get("GITHUB_TOKEN"):
-        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-        environment = {
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": f"http.{server}/.extraheader",
-            "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {basic}",
-        }
+    """Whether origin took it."""
     try:
-        git.git("push", "--quiet", "origin", refspec, environment=environment)
+        git.git("push", "--quiet", "origin", refspec, environment=actions.credential())
     except InputError as error:
         if any(word in str(error) for word in ("rejected", "fetch first", "non-fast-forward", "cannot lock ref")):
             return False

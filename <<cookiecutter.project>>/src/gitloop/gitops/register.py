@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
             return
         # Somebody else has that number: his tag counts, ours never did.
         git.git("tag", "--delete", made.tag)
-        git.git("fetch", "--quiet", "--tags", "--force", "origin")
+        git.git("fetch", "--quiet", "--tags", "--force", "origin", environment=actions.credential())
     raise Refused(f"register: at each of {TRIES} tries another run took the number; run it again")
 
 

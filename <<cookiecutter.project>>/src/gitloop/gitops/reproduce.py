@@ -86,10 +86,11 @@ def run(_: argparse.Namespace) -> None:
 
 
 def _bring(done: Run, kind: str) -> bool:
-    """The winner and the test slice, unless the model is main's, which needs no judging. False where they are lost."""
-    chosen = json.loads(layout.SELECTED.read_text(encoding="utf-8"))["model"]
-    if not done.seconds and git.same(git.base(), layout.SELECTED, layout.EVALUATION, layout.DVC_LOCK):
+    """The winner and the test slice, unless all that made and judges them is main's. False where they are lost."""
+    base = git.base()
+    if not done.seconds and base is not None and not git.changed(*_inputs(), since=base):
         return True
+    chosen = json.loads(layout.SELECTED.read_text(encoding="utf-8"))["model"]
     missing = [name for name in (chosen["path"], layout.TEST.as_posix()) if not Path(name).exists()]
     missing = [name for name in missing if name in _paths()]
     if not missing:
@@ -97,6 +98,13 @@ def _bring(done: Run, kind: str) -> bool:
     if kind == storage.NONE:
         return False
     return _dvc(done, *(["checkout"] if kind == storage.HERE else ["pull"]), *missing)
+
+
+def _inputs() -> list[str]:
+    """What stages after the selection and the gates depend on, the tests of the model's behaviour too."""
+    tests = yaml.safe_load(layout.PARAMS.read_text(encoding="utf-8"))["gates"]["behaviour"]
+    kept = (layout.PARAMS, layout.DVC_LOCK, layout.SELECTED, layout.EVALUATION)
+    return ["src", "dvc.yaml", *(path.as_posix() for path in kept), *([tests] if tests else [])]
 
 
 def _dvc(done: Run, *arguments: str) -> bool:

@@ -1,4 +1,4 @@
-"""The cache of Actions in a folder: a name is written once, and seen by its branch and by those that come after main's."""
+"""The cache of Actions in a folder: a name is written once, and seen by its branch; what main wrote is seen by all."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def dispatch(name: str, workflow: str, branch: str) -> Payload:
 
 
 def workflow_run(name: str, run: Payload, pulls: list[Payload]) -> Payload:
-    """`run` has id, name, path, event, branch, sha, repository, conclusion, url. No pull request of a fork is listed."""
+    """`run` has id, name, path, event, branch, sha, repository, conclusion, url. A fork has no pull request."""
     owner = run["repository"].partition("/")[0]
     inside = run["repository"] == name
     return {

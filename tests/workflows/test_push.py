@@ -200,5 +200,7 @@ def test_what_is_merged_is_there_for_the_next_branch(here: Hub, changed: Changed
     clone = changed("dummy", {"conf/candidate/dummy.yaml": {"dummy__classifier__strategy": "stratified"}})
     (train, *_) = here.push(clone, "dummy")
     assert train.ok, train.log
-    assert train.read("run.json")["ran"] == ["train@dummy", "select"]
+    ran = train.read("run.json")["ran"]
+    assert ran[:2] == ["train@dummy", "select"]
+    assert set(ran[2:]) <= {"evaluate", "package"}
     assert json.loads((train.artifact / "gates.json").read_text())["passed"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from repositories import git
+from servers import listening
 
 # main changes only by merge: what comes over HTTP is refused, as a rule of GitHub's would.
 PROTECT = """#!/bin/sh
@@ -56,14 +56,8 @@ class Server:
 
 @contextmanager
 def serving(server: Server) -> Iterator[Server]:
-    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"server_": server}))
-    server.url = f"http://127.0.0.1:{http.server_port}"
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
+    with listening(type("Handler", (_Handler,), {"server_": server})) as server.url:
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
 
 
 def branches(repository: Path) -> dict[str, str]:

@@ -8,12 +8,13 @@ with standing_in(State(branches={"main": "0" * 40})) as state:
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
+
+from servers import listening
 
 from standin.operations import handle
 from standin.published import Operation, description
@@ -26,14 +27,9 @@ PREFIX = "/api/v3"  # as an Enterprise Server has
 def standing_in(state: State) -> Iterator[State]:
     """Serve `state`, whose `base_url` is set. Skips where GitHub's description cannot be had."""
     description()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
-    state.base_url = f"http://127.0.0.1:{server.server_port}{PREFIX}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
+    with listening(type("Handler", (_Handler,), {"state": state})) as url:
+        state.base_url = f"{url}{PREFIX}"
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
     assert state.faults == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gitloop.errors import InputError
@@ -33,6 +33,24 @@ def content(revision: str, path: Path | str) -> bytes | None:
     """A file as it is in a revision; None where it is not there."""
     done = _run(("show", f"{revision}:./{Path(path).as_posix()}"), None)
     return None if done.returncode else done.stdout
+
+
+def contents(wanted: Iterable[tuple[str, Path]]) -> dict[tuple[str, Path], bytes | None]:
+    """Files at commits, all asked of one process; None where one is not there."""
+    keys = list(wanted)
+    prefix = git("rev-parse", "--show-prefix")
+    lines = "".join(f"{commit}:{prefix}{path.as_posix()}\n" for commit, path in keys)
+    done = _run(("cat-file", "--batch"), None, given=lines.encode())
+    found: dict[tuple[str, Path], bytes | None] = {}
+    rest = done.stdout
+    for key in keys:
+        header, _, rest = rest.partition(b"\n")
+        if header.endswith(b"missing"):
+            found[key] = None
+            continue
+        size = int(header.split()[-1])
+        found[key], rest = rest[:size], rest[size + 1 :]
+    return found
 
 
 def same(revision: str | None, *paths: Path) -> bool:
@@ -91,7 +109,7 @@ def changed(*paths: str, since: str = "HEAD") -> bool:
 
 
 def _run(
-    arguments: Sequence[str], environment: dict[str, str] | None, root: Path = Path()
+    arguments: Sequence[str], environment: dict[str, str] | None, root: Path = Path(), given: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
@@ -99,7 +117,7 @@ def _run(
             cwd=root,
             capture_output=True,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=given,
             env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(environment or {})},
         )
     except FileNotFoundError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 CONF = Path("conf")
 PARAMS = Path("params.yaml")
+CODE = ("src", "dvc.yaml", "requirements.txt")  # what runs the pipeline
 
 # Tables, in the DVC cache.
 RAW = Path("data/raw.parquet")
@@ -47,6 +49,11 @@ CHECKS = Path("reports/checks.json")
 RUN = Path("reports/run.json")
 REPORT = Path("reports/report.md")
 UNSCORED = Path("reports/unscored.parquet")  # what the last `gitloop score` set aside
+
+
+def program(name: str) -> str:
+    """A command of the environment that gitloop runs in, whatever PATH says."""
+    return str(Path(sys.executable).parent / name)
 
 
 def data_conf(name: str) -> Path:

@@ -166,6 +166,6 @@ def test_a_line_may_be_excused(project: Path) -> None:
 def test_zizmor_must_be_there(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gitloop.gitops.checks.sys.executable", os.devnull)
+    monkeypatch.setattr("gitloop.layout.sys.executable", os.devnull)
     assert main(["check"]) == 2
     assert "zizmor: is not installed; run `make setup`" in capsys.readouterr().err

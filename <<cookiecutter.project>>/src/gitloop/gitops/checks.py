@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,8 +106,7 @@ def workflows(root: Path) -> Iterator[Finding]:
     """zizmor finds nothing in .github/. Raises `InputError` where it is not installed."""
     if not (root / WORKFLOWS).is_dir():
         return
-    zizmor = str(Path(sys.executable).parent / "zizmor")
-    command = [zizmor, "--offline", "--quiet", "--strict-collection", "--format=json", str(WORKFLOWS)]
+    command = [layout.program("zizmor"), "--offline", "--quiet", "--strict-collection", "--format=json", str(WORKFLOWS)]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         found = json.loads(done.stdout)

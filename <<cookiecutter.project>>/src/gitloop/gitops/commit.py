@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from gitloop import git, layout, ui
@@ -19,6 +18,10 @@ INPUTS = ("conf", "data", "src", "dvc.yaml", *(path.as_posix() for path in MADE)
 TRAILER = "Gitloop-Trained"  # the commit that was trained
 BRANCH = "gitloop/train"  # what main's own stale lock is proposed from
 TRIES = 3
+FORK = (
+    "is out of step with what the pull request changes, and a fork cannot be committed to; run `make train`, commit "
+    "dvc.lock, params.yaml, metrics/ and MODEL_CARD.md, and push"
+)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -28,10 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
         ui.say("nothing to commit: dvc.lock and metrics are in step with the branch")
         return
     if actions.fork():
-        raise Refused(
-            "dvc.lock: is out of step with what the pull request changes, and a fork cannot be committed to; "
-            "run `make train`, commit dvc.lock, params.yaml, metrics/ and MODEL_CARD.md, and push"
-        )
+        raise Refused(f"dvc.lock: {FORK}")
     trained = git.git("rev-parse", "HEAD")
     if git.asked("log", "-1", f"--format=%(trailers:key={TRAILER},valueonly)"):
         ran = ", ".join(read_json(layout.RUN, "gitloop reproduce")["ran"])
@@ -135,9 +135,7 @@ def push(refspec: str) -> bool:
 
 def _push_data() -> None:
     """Data before the commit that names them: a reader of the commit finds them."""
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "dvc"), "push", "--quiet"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([layout.program("dvc"), "push", "--quiet"], capture_output=True, text=True, check=False)
     if done.returncode:
         reason = " ".join(done.stderr.split())[-300:]
         raise InputError(f"dvc push: {reason}; see that the run may write to the remote in .dvc/config")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,21 @@ from pydantic import ValidationError
 
 from gitloop import git, layout
 from gitloop.errors import InputError
+from gitloop.files import parse_yaml
 from gitloop.gitops import actions
 from gitloop.gitops.commit import MADE, TRAILER
 from gitloop.modeling import loosened
 from gitloop.settings import Gates
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-CODE = ("src", "dvc.yaml", "requirements.txt")
+KEPT = (
+    layout.DVC_LOCK,
+    layout.PARAMS,
+    layout.SELECTED,
+    layout.EVALUATION,
+    layout.SOURCE,
+    layout.VALIDATION,
+    layout.SPLIT,
+)
 OF_MAIN = "main"
 
 
@@ -71,21 +78,21 @@ class Evidence:
 def gather(revision: str | None) -> Evidence:
     """Read it all, from the root of the repository. `revision`: compare with it. Raises `InputError`."""
     base, name = _base(revision)
-    now = _side(_in_tree)
+    now = _side({path: path.read_bytes() if path.is_file() else None for path in KEPT})
     gates = _said(layout.GATES)
     if gates and gates["sha256"] != now.model:
         gates = None
     made = [path.as_posix() for path in MADE if path.exists()]
     return Evidence(
         now=now,
-        was=_side(lambda path: git.content(base, path)) if base else None,
+        was=_at(base) if base else None,
         base=name,
         checks=_said(layout.CHECKS),
         run=_said(layout.RUN),
         gates=gates,
         comparisons=_compared(_said(layout.COMPARISON), now.model),
         loosened=tuple(gates["loosened"]) if gates else _loosened(base, now.params),
-        code=tuple((git.asked("diff", "--name-only", base, "--", *CODE) or "").splitlines()) if base else (),
+        code=tuple((git.asked("diff", "--name-only", base, "--", *layout.CODE) or "").splitlines()) if base else (),
         unmade=bool(made and git.asked("status", "--porcelain", "--", *made)),
         trained=bool(git.asked("log", "-1", f"--format=%(trailers:key={TRAILER},valueonly)")),
         fork=actions.fork(),
@@ -108,22 +115,23 @@ def _base(revision: str | None) -> tuple[str | None, str]:
     return base, "the last commit" if base == git.commit("HEAD") else "the commit before"
 
 
-def _side(read: Callable[[Path], bytes | None]) -> Side:
-    lock = _yaml(read(layout.DVC_LOCK)).get("stages") or {}
+def _at(commit: str) -> Side:
+    found = git.contents((commit, path) for path in KEPT)
+    return _side({path: found[commit, path] for path in KEPT})
+
+
+def _side(kept: dict[Path, bytes | None]) -> Side:
+    lock = _yaml(kept[layout.DVC_LOCK]).get("stages") or {}
     outs = (lock.get("split") or {}).get("outs") or []
     return Side(
-        params=_yaml(read(layout.PARAMS)),
-        selected=_json(read(layout.SELECTED)),
-        evaluation=_json(read(layout.EVALUATION)),
-        source=_json(read(layout.SOURCE)),
-        validation=_json(read(layout.VALIDATION)),
-        split=_json(read(layout.SPLIT)),
+        params=_yaml(kept[layout.PARAMS]),
+        selected=_json(kept[layout.SELECTED]),
+        evaluation=_json(kept[layout.EVALUATION]),
+        source=_json(kept[layout.SOURCE]),
+        validation=_json(kept[layout.VALIDATION]),
+        split=_json(kept[layout.SPLIT]),
         test=next((out.get("md5") for out in outs if out.get("path") == layout.TEST.as_posix()), None),
     )
-
-
-def _in_tree(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
 
 
 def _said(path: Path) -> Any:
@@ -165,7 +173,7 @@ def _json(content: bytes | None) -> Any:
 
 def _yaml(content: bytes | None) -> dict[str, Any]:
     try:
-        found = yaml.load(content, Loader=Loader) if content else None  # noqa: S506 -- the safe loader, in C
+        found = parse_yaml(content) if content else None
     except yaml.YAMLError:
         found = None
     return found if isinstance(found, dict) else {}

@@ -10,6 +10,7 @@ from gitloop import layout, ui
 from gitloop.errors import InputError
 from gitloop.files import whole_folder
 from gitloop.gitops import registry
+from gitloop.gitops.registry import Version
 from gitloop.serving import integrity
 
 
@@ -17,6 +18,12 @@ def run(arguments: argparse.Namespace) -> None:
     """`gitloop fetch VERSION [--to FOLDER]`. Raises `InputError` where the version or its data are not there."""
     version = registry.read().named(arguments.version)
     target = Path(arguments.to or f"model-{version.name}")
+    fetch(version, target)
+    ui.say(f"{version.name} is in {target}, every file as its manifest records it")
+
+
+def fetch(version: Version, target: Path) -> None:
+    """Put the model of a version into a folder, verified. Raises `InputError` where its data are not to be had."""
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
 
@@ -34,4 +41,3 @@ def run(arguments: argparse.Namespace) -> None:
             shutil.move(path, temporary / path.name)
         (temporary / "model").rmdir()
         integrity.verified(temporary)
-    ui.say(f"{version.name} is in {target}, every file as its manifest records it")

@@ -6,15 +6,13 @@ import argparse
 import json
 from typing import Any
 
-import yaml
-
 from gitloop import git, layout, settings, ui
 from gitloop.errors import InputError, Refused
+from gitloop.files import parse_yaml
 from gitloop.gitops import actions, changes, registry
 from gitloop.gitops.commit import push
 from gitloop.gitops.registry import Registry, Version
 
-CODE = ("src", "dvc.yaml", "requirements.txt")
 FIRST = (0, 1, 0)
 TRIES = 5
 
@@ -69,7 +67,7 @@ def _due(found: Registry, commit: str, bump: str | None) -> tuple[tuple[int, int
         )
     was, now = _params(newest.commit), _params(commit)
     same = _model(newest.commit) == _model(commit)
-    code = git.asked("diff", "--quiet", newest.commit, commit, "--", *CODE) is None
+    code = git.asked("diff", "--quiet", newest.commit, commit, "--", *layout.CODE) is None
     computed, why = changes.version(was, now, code=code, same=same)
     if computed is None:
         return None
@@ -92,7 +90,7 @@ def _params(commit: str) -> dict[str, Any]:
     content = git.content(commit, layout.PARAMS)
     if content is None:
         raise InputError(f"{layout.PARAMS}: is not in {commit[:10]}; run `gitloop params` and commit it")
-    found: dict[str, Any] = yaml.safe_load(content)
+    found: dict[str, Any] = parse_yaml(content)
     return found
 
 

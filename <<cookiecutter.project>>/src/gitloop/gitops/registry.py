@@ -8,21 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gitloop import git, layout, ui
 from gitloop.errors import InputError
+from gitloop.files import parse_yaml
 
 VERSION = re.compile(r"^model@v(\d+)\.(\d+)\.(\d+)$")
 STAGE = re.compile(r"^model#([a-z][a-z0-9-]*)#(\d+)$")
 ABOUT = (layout.PARAMS, layout.SELECTED, layout.EVALUATION)
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, order=True)
@@ -94,7 +90,7 @@ def run(_: argparse.Namespace) -> None:
         ui.say("no version yet: the first is registered when a model is merged to main (`gitloop register`)")
         return
     rows = []
-    there = contents((one.commit, path) for one in found.versions for path in ABOUT)
+    there = git.contents((one.commit, path) for one in found.versions for path in ABOUT)
     for one in reversed(found.versions):
         params, selected, evaluation = about(there, one.commit)
         window = (params.get("data") or {}).get("window") or {}
@@ -120,22 +116,4 @@ def run(_: argparse.Namespace) -> None:
 def about(contents: dict[tuple[str, Path], bytes | None], commit: str) -> tuple[Any, Any, Any]:
     """params.yaml, metrics/selected.json and metrics/evaluation.json of a commit; empty where they are not there."""
     params, selected, evaluation = (contents[commit, path] or b"{}" for path in ABOUT)
-    return yaml.load(params, Loader=Loader), json.loads(selected), json.loads(evaluation)  # noqa: S506 -- the safe loader, in C
-
-
-def contents(wanted: Iterable[tuple[str, Path]]) -> dict[tuple[str, Path], bytes | None]:
-    """Files at commits, all asked of one process; None where one is not there."""
-    keys = list(wanted)
-    prefix = git.git("rev-parse", "--show-prefix")
-    asked = "".join(f"{commit}:{prefix}{path.as_posix()}\n" for commit, path in keys)
-    done = subprocess.run(["git", "cat-file", "--batch"], input=asked.encode(), capture_output=True, check=True)
-    found: dict[tuple[str, Path], bytes | None] = {}
-    rest = done.stdout
-    for key in keys:
-        header, _, rest = rest.partition(b"\n")
-        if header.endswith(b"missing"):
-            found[key] = None
-            continue
-        size = int(header.split()[-1])
-        found[key], rest = rest[:size], rest[size + 1 :]
-    return found
+    return parse_yaml(params), json.loads(selected), json.loads(evaluation)

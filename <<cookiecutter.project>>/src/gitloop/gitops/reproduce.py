@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from gitloop import git, layout, ui
 from gitloop.errors import Refused
 from gitloop.files import write_json
 from gitloop.gitops import actions, storage
+from gitloop.modeling import rivals
 
 RUNNING = re.compile(r"^Running stage '(.+)':")
 SKIPPED = re.compile(r"^Stage '(.+)' (?:didn't change, skipping|is cached)")
@@ -88,7 +88,8 @@ def run(_: argparse.Namespace) -> None:
 def _bring(done: Run, kind: str) -> bool:
     """The winner and the test slice, unless all that made and judges them is main's. False where they are lost."""
     base = git.base()
-    if not done.seconds and base is not None and not git.changed(*_inputs(), since=base):
+    tests = yaml.safe_load(layout.PARAMS.read_text(encoding="utf-8"))["gates"]["behaviour"]
+    if not done.seconds and base is not None and rivals.untouched(base, tests):
         return True
     chosen = json.loads(layout.SELECTED.read_text(encoding="utf-8"))["model"]
     missing = [name for name in (chosen["path"], layout.TEST.as_posix()) if not Path(name).exists()]
@@ -100,16 +101,9 @@ def _bring(done: Run, kind: str) -> bool:
     return _dvc(done, *(["checkout"] if kind == storage.HERE else ["pull"]), *missing)
 
 
-def _inputs() -> list[str]:
-    """What stages after the selection and the gates depend on, the tests of the model's behaviour too."""
-    tests = yaml.safe_load(layout.PARAMS.read_text(encoding="utf-8"))["gates"]["behaviour"]
-    kept = (layout.PARAMS, layout.DVC_LOCK, layout.SELECTED, layout.EVALUATION)
-    return ["src", "dvc.yaml", *(path.as_posix() for path in kept), *([tests] if tests else [])]
-
-
 def _dvc(done: Run, *arguments: str) -> bool:
     """Run DVC, showing and hearing what it says; whether it ended well."""
-    command = [str(Path(sys.executable).parent / "dvc"), *arguments]
+    command = [layout.program("dvc"), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():
             done.hear(line)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gitloop import ui
+from gitloop.gitops.commit import FORK
 from gitloop.gitops.evidence import OF_MAIN, Evidence
 from gitloop.gitops.markdown import plain
 
@@ -94,10 +95,7 @@ def _lock(evidence: Evidence) -> str:
     if not evidence.actions or not evidence.unmade:
         return ""
     if evidence.fork:
-        return (
-            "dvc.lock is out of step with what the pull request changes, and a fork cannot be committed to; run "
-            "`make train`, commit dvc.lock, params.yaml, metrics/ and MODEL_CARD.md, and push"
-        )
+        return f"dvc.lock {FORK}"
     if evidence.trained:
         return "the commit was made by a run and is stale again: a stage does not give the same twice; set its seed"
     if evidence.on_main:

@@ -55,11 +55,10 @@ def behaviour(folder: str | None, base: str | None = None) -> Verdict:
         return Verdict("behaviour", why="off")
     if not Path(folder).is_dir():
         raise InputError(f"conf/gates/: behaviour: {folder} is not a folder; make it, or set null")
-    needs = (folder, "src", str(layout.DVC_LOCK), str(layout.PARAMS))
     if (
         base
         and not Path(read_json(layout.SELECTED, "gitloop select")["model"]["path"]).exists()
-        and not git.changed(*needs, since=base)
+        and rivals.untouched(base, folder)
     ):
         return Verdict("behaviour", why=f"as on {git.MAIN}: neither the model nor its tests changed")
     with tempfile.TemporaryDirectory(prefix="gitloop-") as scratch:

@@ -92,6 +92,13 @@ def same(commit: str | None) -> bool:
     return both[0] == both[1] and git.same(commit, layout.EVALUATION)
 
 
+def untouched(base: str, tests: str | None) -> bool:
+    """Whether nothing that made or judges the chosen model differs from a commit: then nobody need have its file."""
+    kept = (layout.PARAMS, layout.DVC_LOCK, layout.SELECTED, layout.EVALUATION)
+    paths = ["src", "dvc.yaml", *(path.as_posix() for path in kept), *([tests] if tests else [])]
+    return not git.changed(*paths, since=base)
+
+
 def file(revision: str, commit: str, path: Path) -> bytes:
     """A file of a revision. Raises `InputError` where it is not there."""
     content = git.content(commit, path)

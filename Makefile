@@ -18,7 +18,7 @@ help: ## list these targets
 
 setup: $(READY) ## install what requirements.txt locks into .venv
 
-demo: $(READY) ## generate the flights project into demo/ and run it: data, candidates, gates, service
+demo: $(READY) ## generate the flights project into demo/ and run it: data, candidates, gates, service, releases
 	@if [ -d $(DEMO) ]; then echo '== $(DEMO) is there already and is used as it is; `rm -rf demo` starts afresh'; \
 	else echo '== Generating the flights project into $(DEMO)'; $(MAKE) --no-print-directory $(DEMO); fi
 	@echo '== It runs in $(VENV), which holds the versions that it locks: nothing more is installed'
@@ -27,6 +27,7 @@ demo: $(READY) ## generate the flights project into demo/ and run it: data, cand
 	@$(MAKE) --no-print-directory -C $(DEMO) VENV=$(abspath $(VENV)) report
 	@echo '== Serving the chosen model on this machine, and asking it of the flights of the first week of April'
 	@cd $(DEMO) && PYTHONPATH=$$PWD/src gitloop replay --since 2013-04-01 --until 2013-04-08 --feedback --serve
+	@cd $(DEMO) && PYTHONPATH=$$PWD/src $(BIN)/python $(CURDIR)/demo.py
 	@echo '== Look at, in $(DEMO):'
 	@echo '   reports/report.md      what a reviewer would read'
 	@echo '   MODEL_CARD.md          the chosen model, what it is for and how good it is'

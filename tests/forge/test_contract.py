@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from repositories import commit, git
@@ -118,6 +119,66 @@ def test_pull_requests_and_issues_share_their_numbers(place: Place) -> None:
     assert place.forge.issue("a", "one", "") == 1
     assert place.forge.propose("work", "main", "two", "").number == 2
     assert place.forge.issue("b", "three", "") == 3
+
+
+TAG = "model@v0.1.0"
+
+
+@pytest.fixture
+def tagged(place: Place) -> Forge:
+    git(place.clone, "tag", "--annotate", TAG, "--message", "first")
+    git(place.clone, "push", "--quiet", "origin", TAG)
+    return place.forge
+
+
+def files(folder: Path, **contents: bytes) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in contents]
+
+
+def kept(forge: Forge, folder: Path, *names: str) -> dict[str, bytes | None]:
+    """What assets hold; None for one that is not there."""
+    found: dict[str, bytes | None] = {}
+    for name in names:
+        target = folder / f"{name}.back"
+        assert forge.asset(TAG, name, target) == target.exists()
+        found[name] = target.read_bytes() if target.exists() else None
+        target.unlink(missing_ok=True)
+    return found
+
+
+def test_a_release_has_the_assets_that_it_was_given_last(tagged: Forge, tmp_path: Path) -> None:
+    big = bytes(range(256)) * 20_000
+    url = tagged.publish(TAG, "v0.1.0", "first", files(tmp_path / "a", model=big, sbom=b"{}", notes=b"\r\n"))
+    assert kept(tagged, tmp_path, "model", "sbom", "notes") == {"model": big, "sbom": b"{}", "notes": b"\r\n"}
+    given = files(tmp_path / "b", model=big[::-1], sbom=b"{}", more=b"")
+    for _ in range(2):
+        assert tagged.publish(TAG, "v0.1.0", "second", given) == url
+    expected = {"model": big[::-1], "sbom": b"{}", "notes": None, "more": b""}
+    assert kept(tagged, tmp_path, *expected) == expected
+
+
+def test_there_is_no_asset_without_a_release(tagged: Forge, tmp_path: Path) -> None:
+    assert kept(tagged, tmp_path, "model") == {"model": None}
+    tagged.publish(TAG, "v0.1.0", "", [])
+    assert kept(tagged, tmp_path, "model") == {"model": None}
+
+
+def test_a_release_of_a_tag_that_is_not_there_is_refused(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{TAG}: .*is not (in octo/late-flights|a tag of origin).*; "):
+        place.forge.publish(TAG, "v0.1.0", "", files(tmp_path / "a", model=b"1"))
+    assert git(place.origin, "tag") == ""
+    assert kept(place.forge, tmp_path, "model") == {"model": None}
+
+
+def test_runs_at_the_same_time_publish_one(tagged: Forge, tmp_path: Path) -> None:
+    given = files(tmp_path / "a", model=b"1" * 10_000, sbom=b"{}")
+    with ThreadPoolExecutor(4) as threads:
+        urls = set(threads.map(lambda _: tagged.publish(TAG, "v0.1.0", "", given), range(4)))
+    assert len(urls) == 1
+    assert kept(tagged, tmp_path, "model", "sbom") == {"model": b"1" * 10_000, "sbom": b"{}"}
 
 
 def test_what_may_be_done_is_known_without_trying(place: Place) -> None:

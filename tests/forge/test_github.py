@@ -259,4 +259,6 @@ def test_the_stand_in_cannot_drift(state: State) -> None:
     ]:
         assert any(fault in one for one in Operation(method, pulls).request(address, body)), fault
     assert any("is a required property" in one for one in Operation("GET", pulls).answer(200, [{}]))
+    assert Operation("POST", pulls).request(pulls, b"file") == [f"POST {pulls}: takes no file"]
+    assert Operation("GET", "/repos/octo/late-flights/git/ref/tags/model@v0.1.0").request("", None) == []
     assert Operation("GET", pulls).answer(418, None) == [f"GET {pulls}: never 418"]

@@ -95,7 +95,7 @@ def replaced(checkout: Path) -> dict[str, str]:
 def environment(home: Path) -> dict[str, str]:
     """act gives its own environment to the steps: nothing of this machine's but the packages."""
     return {
-        "PATH": os.pathsep.join([str(BINARIES), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(home / "bin"), str(BINARIES), os.environ["PATH"]]),
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / ".cache"),
         "LANG": "C.UTF-8",

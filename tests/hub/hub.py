@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ NAME = "octo/late-flights"
 WRITES, READS, APP = "ghs_bot", "ghs_read", "ghs_app"
 # Secrets of the repository, which a fork's run must not see.
 SECRETS = {"GITLOOP_APP_KEY": "the-key-of-the-app", "STORE_PASSWORD": "not-for-forks"}
+HELD = {"GITLOOP_RELEASE": "off"}  # what is merged is not released, but in the tests of that
 LIMIT = 12  # runs that one act of a person may lead to
 
 
@@ -41,8 +43,10 @@ class Hub:
     server: Server
     state: State
     origin: Path
-    variables: dict[str, str] = field(default_factory=dict)  # `vars` of the repository
+    variables: dict[str, str] = field(default_factory=lambda: dict(HELD))  # `vars` of the repository
     more: dict[str, str] = field(default_factory=dict)  # environment of every step
+    workflows: tuple[str, ...] = ("train.yml", "report.yml")  # those that events start; the others have their own tests
+    visibility: str = "private"
     queue: deque[Event] = field(default_factory=deque)
     runs: list[act.Run] = field(default_factory=list)
 
@@ -97,7 +101,7 @@ class Hub:
         clone = self.clone(f"merge-{len(self.runs)}")
         git(clone, "merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", f"origin/{branch}")
         for number, _ in self._open(branch):
-            self.state.threads[number].update(state="closed", merged=True)
+            self.state.threads[number].update(state="closed", merged=git(clone, "rev-parse", "HEAD"))
         return self.push(clone, "main")
 
     def settle(self) -> list[act.Run]:
@@ -115,6 +119,7 @@ class Hub:
     def _run(self, checkout: Path, workflow: str, event: Event) -> act.Run:
         number = len(self.runs) + 1
         payload = self.folder / f"event-{number}.json"
+        event.payload["repository"]["visibility"] = self.visibility
         payload.write_text(json.dumps(event.payload))
         writes = not event.fork
         environment = {
@@ -180,14 +185,26 @@ class Hub:
         found = []
         for file in sorted((checkout / ".github/workflows").glob("*.yml")):
             on = act.document(file.read_text())["on"]
-            if event.kind not in on or (event.only is not None and file.name != event.only):
+            if event.kind not in on or file.name not in self.workflows or event.only not in (None, file.name):
                 continue
             wanted = (on[event.kind] if isinstance(on, dict) else None) or {}
             if event.kind == "workflow_run" and event.payload["workflow_run"]["name"] not in wanted["workflows"]:
                 continue
-            if "types" not in wanted or event.payload["action"] in wanted["types"]:
+            if "types" in wanted and event.payload["action"] not in wanted["types"]:
+                continue
+            if event.kind != "push" or self._pushed(wanted, event):
                 found.append(file.name)
         return found
+
+    def _pushed(self, wanted: dict[str, Any], event: Event) -> bool:
+        """Whether a push is of the branches and the paths that a workflow names."""
+        if not any(fnmatch(event.ref, f"refs/heads/{name}") for name in wanted.get("branches", ["**"])):
+            return False
+        before = event.payload["before"]
+        if "paths" not in wanted or before == "0" * 40:
+            return True
+        touched = git(self.origin, "diff", "--name-only", before, event.commit).splitlines()
+        return any(fnmatch(path, name) for path in touched for name in wanted["paths"])
 
     def _checkout(self, revision: str) -> Path:
         folder = self.folder / "checkout"

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from standin import shown
+from standin import releases, shown
+from standin.asked import Asked, Refusal, done, invalid, limited, paged
 from standin.published import example
 from standin.state import BOT, Answer, State, error
-
-LIMIT = 65_536  # characters of a body
-
-
-class Asked(NamedTuple):
-    path: str  # without the prefix
-    query: dict[str, str]
-    body: Any
-    login: str
-
-
-class Refusal(Exception):
-    def __init__(self, status: int, message: str, **more: Any) -> None:
-        self.answer = error(status, message, **more)
 
 
 def handle(state: State, method: str, address: str, body: Any, token: str) -> Answer:
     """Answer a request; what stands in a switch comes first."""
-    if state.failures:
-        return state.failures.pop(0)
+    if state.failures and (failure := state.failures.pop(0)) is not None:
+        return failure
     login = state.tokens.get(token)
     if login is None:
         return error(401, "Bad credentials")
@@ -49,21 +36,21 @@ def handle(state: State, method: str, address: str, body: Any, token: str) -> An
 
 
 def see_repository(state: State, _: Asked) -> Answer:
-    return _done(200, shown.repository(state, state.repository))
+    return done(200, shown.repository(state, state.repository))
 
 
 def see_user(state: State, asked: Asked) -> Answer:
     if asked.login.endswith("[bot]"):
         return error(403, "Resource not accessible by integration")
     found = example("private-user-response-with-public-profile-information", state.base_url)
-    return _done(200, {**found, "login": asked.login, "type": "User"})
+    return done(200, {**found, "login": asked.login, "type": "User"})
 
 
 def see_setting(state: State, _: Asked) -> Answer:
     if not state.administrator:
         return error(403, "Resource not accessible by integration")
     found = example("actions-default-workflow-permissions", state.base_url)
-    return _done(200, {**found, "can_approve_pull_request_reviews": state.may_propose})
+    return done(200, {**found, "can_approve_pull_request_reviews": state.may_propose})
 
 
 def list_pulls(state: State, asked: Asked) -> Answer:
@@ -76,76 +63,76 @@ def list_pulls(state: State, asked: Asked) -> Answer:
         and query.get("base", one["base"]) == one["base"]
         and query.get("head") in (None, one["head"] if ":" in one["head"] else f"{owner}:{one['head']}")
     ]
-    return _page(state, asked, found, lambda one: shown.pull(state, one, whole=False))
+    return paged(state, asked, found, lambda one: shown.pull(state, one, whole=False))
 
 
 def open_pull(state: State, asked: Asked) -> Answer:
-    _limited(asked)
+    limited(asked)
     head, base = asked.body["head"], asked.body["base"]
     if asked.login == BOT and not state.may_propose:
         raise Refusal(403, "GitHub Actions is not permitted to create or approve pull requests.")
     if any((one["head"], one["base"]) == (head, base) for one in state.pulls()):
-        _invalid(f"A pull request already exists for {state.repository.partition('/')[0]}:{head}.")
+        invalid(f"A pull request already exists for {state.repository.partition('/')[0]}:{head}.")
     for name in (base, head):
         if state.sha(name) is None:
-            _invalid(f"{name} is not a branch")
+            invalid(f"{name} is not a branch")
     if state.sha(head) == state.sha(base):
-        _invalid(f"No commits between {base} and {head}")
+        invalid(f"No commits between {base} and {head}")
     words = {name: asked.body.get(name) for name in ("title", "body", "head", "base")}
-    return _done(201, shown.pull(state, state.threads[state.add(asked.login, pull=True, **words)]))
+    return done(201, shown.pull(state, state.threads[state.add(asked.login, pull=True, **words)]))
 
 
 def see_pull(state: State, _: Asked, number: str) -> Answer:
-    return _done(200, shown.pull(state, _thread(state, number, pull=True)))
+    return done(200, shown.pull(state, _thread(state, number, pull=True)))
 
 
 def edit_pull(state: State, asked: Asked, number: str) -> Answer:
-    _limited(asked)
+    limited(asked)
     one = _thread(state, number, pull=True)
     one.update({name: value for name, value in asked.body.items() if name in ("title", "body", "state", "base")})
-    return _done(200, shown.pull(state, one))
+    return done(200, shown.pull(state, one))
 
 
 def list_issues(state: State, asked: Asked) -> Answer:
     found = [one for one in state.threads.values() if asked.query.get("state", "open") in ("all", one["state"])]
-    return _page(state, asked, found, lambda one: shown.issue(state, one))
+    return paged(state, asked, found, lambda one: shown.issue(state, one))
 
 
 def open_issue(state: State, asked: Asked) -> Answer:
-    _limited(asked)
+    limited(asked)
     if not state.has_issues:
         raise Refusal(410, "Issues are disabled for this repo")
     words = {name: asked.body.get(name) for name in ("title", "body")}
     number = state.add(asked.login, pull=False, labels=list(asked.body.get("labels", [])), **words)
-    return _done(201, shown.issue(state, state.threads[number]))
+    return done(201, shown.issue(state, state.threads[number]))
 
 
 def edit_issue(state: State, asked: Asked, number: str) -> Answer:
-    _limited(asked)
+    limited(asked)
     one = _thread(state, number)
     one.update({name: value for name, value in asked.body.items() if name in ("title", "body", "state")})
     one["reason"] = asked.body.get("state_reason", one["reason"])
-    return _done(200, shown.issue(state, one))
+    return done(200, shown.issue(state, one))
 
 
 def list_comments(state: State, asked: Asked, number: str) -> Answer:
     _thread(state, number)
     found = [one for one in state.comments.values() if one["number"] == int(number)]
-    return _page(state, asked, found, lambda one: shown.comment(state, one))
+    return paged(state, asked, found, lambda one: shown.comment(state, one))
 
 
 def make_comment(state: State, asked: Asked, number: str) -> Answer:
-    _limited(asked)
+    limited(asked)
     _thread(state, number)
-    return _done(201, shown.comment(state, state.comments[state.say(int(number), asked.login, asked.body["body"])]))
+    return done(201, shown.comment(state, state.comments[state.say(int(number), asked.login, asked.body["body"])]))
 
 
 def edit_comment(state: State, asked: Asked, identity: str) -> Answer:
     """A token that may write may edit anybody's comment."""
-    _limited(asked)
+    limited(asked)
     one = _comment(state, identity)
     one["body"] = asked.body["body"]
-    return _done(200, shown.comment(state, one))
+    return done(200, shown.comment(state, one))
 
 
 def remove_comment(state: State, _: Asked, identity: str) -> Answer:
@@ -154,14 +141,14 @@ def remove_comment(state: State, _: Asked, identity: str) -> Answer:
 
 
 def list_labels(state: State, asked: Asked, number: str) -> Answer:
-    return _page(state, asked, _thread(state, number)["labels"], lambda name: shown.label(state, name))
+    return paged(state, asked, _thread(state, number)["labels"], lambda name: shown.label(state, name))
 
 
 def add_labels(state: State, asked: Asked, number: str) -> Answer:
     one = _thread(state, number)
     names = asked.body if isinstance(asked.body, list) else asked.body["labels"]
     one["labels"] += [name for name in names if name not in one["labels"]]
-    return _done(200, [shown.label(state, name) for name in one["labels"]])
+    return done(200, [shown.label(state, name) for name in one["labels"]])
 
 
 def remove_label(state: State, _: Asked, number: str, name: str) -> Answer:
@@ -169,7 +156,7 @@ def remove_label(state: State, _: Asked, number: str, name: str) -> Answer:
     if name not in one["labels"]:
         raise Refusal(404, "Label does not exist")
     one["labels"].remove(name)
-    return _done(200, [shown.label(state, each) for each in one["labels"]])
+    return done(200, [shown.label(state, each) for each in one["labels"]])
 
 
 def dispatch(state: State, asked: Asked, workflow: str) -> Answer:
@@ -200,21 +187,8 @@ ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", "REPO/issues/([0-9]+)/labels", list_labels),
     ("POST", "REPO/issues/([0-9]+)/labels", add_labels),
     ("DELETE", "REPO/issues/([0-9]+)/labels/([^/]+)", remove_label),
+    *releases.ROUTES,
 )
-
-
-def _done(status: int, body: Any) -> Answer:
-    return Answer(status, body, {})
-
-
-def _page(state: State, asked: Asked, found: list[Any], show: Callable[[Any], Any]) -> Answer:
-    size, page = int(asked.query.get("per_page", 30)), int(asked.query.get("page", 1))
-    ordered = found[::-1] if asked.query.get("direction") == "desc" else found
-    headers = {}
-    if page * size < len(ordered):
-        rest = "".join(f"{key}={value}&" for key, value in asked.query.items() if key != "page")
-        headers["Link"] = f'<{state.base_url}{asked.path}?{rest}page={page + 1}>; rel="next"'
-    return Answer(200, [show(one) for one in ordered[(page - 1) * size : page * size]], headers)
 
 
 def _thread(state: State, number: str, pull: bool = False) -> dict[str, Any]:
@@ -229,12 +203,3 @@ def _comment(state: State, identity: str) -> dict[str, Any]:
     if found is None:
         raise Refusal(404, "Not Found")
     return found
-
-
-def _limited(asked: Asked) -> None:
-    if len(asked.body.get("body") or "") > LIMIT:
-        _invalid(f"body is too long (maximum is {LIMIT} characters)")
-
-
-def _invalid(message: str) -> None:
-    raise Refusal(422, "Validation Failed", errors=[{"resource": "Issue", "code": "custom", "message": message}])

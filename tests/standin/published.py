@@ -87,6 +87,8 @@ class Operation:
         declared = _resolved(self._operation.get("requestBody", {})).get("content", {})
         if body is not None and not declared:
             wrong.append(f"{self.name}: GitHub takes no body")
+        elif isinstance(body, bytes):
+            wrong += [] if "application/octet-stream" in declared else [f"{self.name}: takes no file"]
         elif body is not None:
             schema = declared["application/json"]["schema"]
             wrong += self._faults("request", schema, body)
@@ -102,7 +104,7 @@ class Operation:
             return self._faults(str(status), schema, body) if status in ALWAYS else [f"{self.name}: never {status}"]
         content = _resolved(responses[str(status)]).get("content")
         if not content:
-            return [] if body is None else [f"{self.name}: {status} has no body"]
+            return [] if body is None or status in ALWAYS else [f"{self.name}: {status} has no body"]
         return self._faults(str(status), content["application/json"]["schema"], body)
 
     def _faults(self, what: str, schema: Any, value: Any) -> list[str]:
@@ -115,7 +117,13 @@ def _paths() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
     """What GitHub has, by the pattern of the path; of several that match the first leaves the least open."""
     paths: dict[str, Any] = description()["paths"]
     ordered = sorted(paths.items(), key=lambda one: one[0].count("{"))
-    return [(re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(path))), one) for path, one in ordered]
+    return [(_pattern(path), one) for path, one in ordered]
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """The name of a ref has slashes."""
+    pattern = re.escape(path).replace(r"/git/ref/\{ref\}", "/git/ref/.+")
+    return re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", pattern))
 
 
 def _resolved(node: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def pull(state: State, one: dict[str, Any], whole: bool = True) -> dict[str, Any
     kind = example("pull-request", state.base_url) if whole else example("pull-request-simple-items", state.base_url)[0]
     found = _renamed(kind, "octocat/Hello-World", state.repository)
     number = one["number"]
-    more = {"merged": one["merged"]} if whole else {}
+    more = {"merged": bool(one["merged"])} if whole else {}
     return {
         **_numbered(found, number),
         **_words(state, one),
@@ -47,6 +47,7 @@ def pull(state: State, one: dict[str, Any], whole: bool = True) -> dict[str, Any
         "base": _end(state, one["base"]),
         "requested_teams": [],
         "merged_at": WHEN if one["merged"] else None,
+        "merge_commit_sha": one["merged"] if isinstance(one["merged"], str) else found["merge_commit_sha"],
         "html_url": f"{PAGE}/{state.repository}/pull/{number}",
         "url": f"{state.base_url}/repos/{state.repository}/pulls/{number}",
     }
@@ -85,6 +86,35 @@ def comment(state: State, one: dict[str, Any]) -> dict[str, Any]:
 def label(state: State, name: str) -> dict[str, Any]:
     found: dict[str, Any] = example("label-items", state.base_url)[0]
     return {**found, "name": name, "url": f"{state.base_url}/repos/{state.repository}/labels/{name}"}
+
+
+def release(state: State, one: dict[str, Any]) -> dict[str, Any]:
+    found = _renamed(example("release", state.base_url), "octocat/Hello-World", state.repository)
+    where = f"{state.base_url}/repos/{state.repository}/releases/{one['id']}"
+    tag = f"untagged-{one['id']}" if one["draft"] else one["tag_name"]
+    return {
+        **found,
+        **{name: one[name] for name in ("id", "tag_name", "name", "body", "draft")},
+        "immutable": state.immutable and not one["draft"],
+        "published_at": None if one["draft"] else WHEN,
+        "author": user(state, one["login"]),
+        "assets": [asset(state, each) for each in one["assets"].values()],
+        "url": where,
+        "assets_url": f"{where}/assets",
+        # As an Enterprise Server has it: the same host, another path.
+        "upload_url": f"{where.replace('/api/v3/', '/api/uploads/')}/assets{{?name,label}}",
+        "html_url": f"{PAGE}/{state.repository}/releases/tag/{tag}",
+    }
+
+
+def asset(state: State, one: dict[str, Any]) -> dict[str, Any]:
+    (found,) = _renamed(example("release-asset-items", state.base_url), "octocat/Hello-World", state.repository)
+    return {
+        **found,
+        **{name: one[name] for name in ("id", "name", "size", "digest", "state")},
+        "uploader": user(state, one["login"]),
+        "url": f"{state.base_url}/repos/{state.repository}/releases/assets/{one['id']}",
+    }
 
 
 _LINKS = ("url", "html_url", "diff_url", "patch_url")

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 BOT = "github-actions[bot]"
 
@@ -39,13 +40,19 @@ class State:
     archived: bool = False
     has_issues: bool = True
     deleted: set[str] = field(default_factory=set)  # forks, `owner/name`, whose pull requests are still there
-    failures: list[Answer] = field(default_factory=list)  # each is the answer to one request, which then does nothing
+    # Each is the answer to one request, which then does nothing; a None lets one through.
+    failures: list[Answer | None] = field(default_factory=list)
+    breaks_off: int = 0  # uploads that leave a half
+    immutable: bool = False  # the setting "Enable release immutability"
+    old: bool = False  # a server that keeps no digests of assets
     # What happened.
     threads: dict[int, dict[str, Any]] = field(default_factory=dict)  # pull requests and issues
     comments: dict[int, dict[str, Any]] = field(default_factory=dict)
     dispatches: list[dict[str, Any]] = field(default_factory=list)
+    releases: dict[int, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str, int]] = field(default_factory=list)  # method, path with query, status
     faults: list[str] = field(default_factory=list)  # where a request or an answer is not as GitHub publishes
+    last: int = 0  # number of a release or an asset
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def pulls(self, state: str = "open") -> list[dict[str, Any]]:
@@ -61,10 +68,20 @@ class State:
     def writes(self) -> list[tuple[str, str, int]]:
         return [one for one in self.requests if one[0] != "GET"]
 
-    def sha(self, name: str) -> str | None:
+    @property
+    def storage(self) -> str:
+        """Where the content of assets lies: another host."""
+        return f"http://localhost:{urlsplit(self.base_url).port}/storage"
+
+    def assets(self, tag: str) -> dict[str, dict[str, Any]]:
+        """Those of the release of a tag, by name."""
+        (found,) = [one for one in self.releases.values() if one["tag_name"] == tag and not one["draft"]]
+        return {one["name"]: one for one in found["assets"].values()}
+
+    def sha(self, name: str, kind: str = "refs/heads") -> str | None:
         if self.origin is None or ":" in name:
             return self.branches.get(name)
-        command = ["git", "show-ref", "--verify", "--hash", f"refs/heads/{name}"]
+        command = ["git", "show-ref", "--verify", "--hash", f"{kind}/{name}"]
         done = subprocess.run(command, cwd=self.origin, capture_output=True, text=True, check=False)
         return done.stdout.strip() or None
 
@@ -78,6 +95,17 @@ class State:
             fresh = {"number": number, "state": "open", "merged": False, "labels": [], "reason": None, "login": login}
             self.threads[number] = {**fresh, **thread}
             return number
+
+    def release(self, login: str, **words: Any) -> int:
+        with self.lock:
+            identity = self.next()
+            self.releases[identity] = {"id": identity, "login": login, "assets": {}, **words}
+            return identity
+
+    def next(self) -> int:
+        """A number that no release and no asset has."""
+        self.last += 1
+        return self.last
 
     def say(self, number: int, login: str, body: str) -> int:
         with self.lock:

@@ -47,13 +47,18 @@ _BACKEND = _argument(
 _BASE = _argument("--base", metavar="IMAGE", help="what the image is built on (default: Python's slim image)")
 _SINCE = _argument("--since", metavar="TIME", help="rows from this time on, UTC (default: all)")
 _UNTIL = _argument("--until", metavar="TIME", help="rows before this time, UTC (default: all)")
+_BUMP = _argument("--bump", choices=("major", "minor", "patch"), help="what goes up (default: by what changed)")
+_ENVIRONMENT = _argument("name", help="an environment: a file in environments/")
 
 VERBS: dict[str, Verb] = {
     "params": Verb(
         "gitloop.config",
         "compose conf/ into params.yaml",
         "gitloop params --check",
-        (_argument("--check", action="store_true", help="write nothing; fail when out of step"),),
+        (
+            _argument("--check", action="store_true", help="write nothing; fail when out of step"),
+            _argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra's, for this once, such as +preset=quick"),
+        ),
     ),
     "ingest": Verb("gitloop.data.ingest", "read the source's window into a table", "gitloop ingest"),
     "validate": Verb(
@@ -137,9 +142,53 @@ VERBS: dict[str, Verb] = {
         "give the model of this commit its version",
         "gitloop register --push",
         (
-            _argument("--bump", choices=("major", "minor", "patch"), help="what goes up (default: by what changed)"),
+            _BUMP,
             _argument("--push", action="store_true", help="push the tag too"),
         ),
+    ),
+    "release": Verb(
+        "gitloop.gitops.release",
+        "build the model of main, register it, and keep both",
+        "gitloop release --push",
+        (_BUMP, _argument("--push", action="store_true", help="push the tag, and keep the model where no remote does")),
+    ),
+    "stop": Verb(
+        "gitloop.gitops.stop",
+        "end what an environment runs on this machine",
+        "gitloop stop production",
+        (_ENVIRONMENT,),
+    ),
+    "environments": Verb(
+        "gitloop.gitops.environments",
+        "show what is to run where, and what does",
+        "gitloop environments",
+        (_argument("--since", metavar="REV", help="tell the workflow which of their files differ from this revision"),),
+    ),
+    "promote": Verb(
+        "gitloop.gitops.promote",
+        "propose to deploy a version to an environment",
+        "gitloop promote production",
+        (
+            _argument(
+                "name", nargs="?", help="a file in environments/ (default: each that does not follow the newest)"
+            ),
+            _argument("--version", metavar="NAME", help="which version (default: the newest)"),
+        ),
+    ),
+    "rollback": Verb(
+        "gitloop.gitops.promote",
+        "propose to deploy the version that ran before",
+        "gitloop rollback production",
+        (
+            _ENVIRONMENT,
+            _argument("--version", metavar="NAME", help="which version (default: the one that ran there before)"),
+        ),
+    ),
+    "retire": Verb(
+        "gitloop.gitops.promote",
+        "propose that nothing runs in an environment",
+        "gitloop retire production",
+        (_ENVIRONMENT,),
     ),
     "versions": Verb("gitloop.gitops.registry", "show every version and where it runs", "gitloop versions"),
     "fetch": Verb(
@@ -149,6 +198,15 @@ VERBS: dict[str, Verb] = {
         (
             _argument("version", help="as `gitloop versions` names it"),
             _argument("--to", metavar="FOLDER", help="where to put it (default: model-VERSION)"),
+        ),
+    ),
+    "deploy": Verb(
+        "gitloop.gitops.deploy",
+        "make an environment what environments/NAME.yaml says",
+        "gitloop deploy production --push",
+        (
+            _argument("name", metavar="ENVIRONMENT", help="a file in environments/"),
+            _argument("--push", action="store_true", help="push the record too, and open an issue where it fails"),
         ),
     ),
     "resolve": Verb(

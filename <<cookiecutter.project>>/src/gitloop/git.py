@@ -53,6 +53,11 @@ def contents(wanted: Iterable[tuple[str, Path]]) -> dict[tuple[str, Path], bytes
     return found
 
 
+def written(content: bytes) -> str:
+    """The hash of a blob that now holds this."""
+    return _run(("hash-object", "-w", "--stdin"), None, given=content).stdout.decode().strip()
+
+
 def same(revision: str | None, *paths: Path) -> bool:
     """Whether files are there, and are what they are in a revision."""
     return revision is not None and all(
@@ -78,6 +83,11 @@ def branch() -> str | None:
             os.environ.get("GITHUB_REF_NAME") if os.environ.get("GITHUB_REF_TYPE") != "tag" else None
         )
     return asked("symbolic-ref", "--quiet", "--short", "HEAD")
+
+
+def holds(revision: str, commit: str) -> bool:
+    """Whether a commit is in the history of a revision."""
+    return asked("merge-base", "--is-ancestor", commit, revision) is not None
 
 
 def base() -> str | None:

@@ -50,6 +50,11 @@ RUN = Path("reports/run.json")
 REPORT = Path("reports/report.md")
 UNSCORED = Path("reports/unscored.parquet")  # what the last `gitloop score` set aside
 
+MONITORING = Path("reports/monitoring")  # a file for each window, and a folder with its pages
+DECISION = Path("reports/decision.json")
+
+DEPLOYED = Path(".deploy")  # environments on this machine
+
 
 def program(name: str) -> str:
     """A command of the environment that gitloop runs in, whatever PATH says."""
@@ -59,6 +64,11 @@ def program(name: str) -> str:
 def data_conf(name: str) -> Path:
     """The file that declares the source, the window and the contract."""
     return CONF / "data" / f"{name}.yaml"
+
+
+def environment(name: str) -> Path:
+    """The file that says which version runs where."""
+    return Path("environments") / f"{name}.yaml"
 
 
 def candidate_metrics(name: str) -> Path:

@@ -327,7 +327,7 @@ def _line(detail: ErrorDetails, raw: dict[str, Any]) -> str:
     place = [part for part in detail["loc"] if part != "[key]"]
     key = ".".join(str(part) for part in place)
     if detail["type"] == "extra_forbidden":
-        known = _keys(Settings, place[:-1])
+        known = keys(Settings, place[:-1])
         return f"{file_of(place, raw)}: {key}: unknown key{nearest(str(place[-1]), known)}"
     if detail["type"] == "missing":
         return f"{file_of(place, raw)}: {key}: is missing; add it"
@@ -356,7 +356,7 @@ def file_of(place: Sequence[str | int], raw: dict[str, Any]) -> str:
     )
 
 
-def _keys(model: Any, place: Sequence[str | int]) -> list[str]:
+def keys(model: Any, place: Sequence[str | int]) -> list[str]:
     """Keys that are allowed at `place`, following models, optional values and mappings."""
     for part in place:
         if isinstance(model, type) and issubclass(model, BaseModel):

@@ -10,6 +10,7 @@ from repositories import commit, git, write
 
 from gitloop.cli import main
 from gitloop.gitops import commit as module
+from gitloop.gitops import origin
 from gitloop.gitops.local import Local
 
 
@@ -157,8 +158,8 @@ def test_the_token_stands_in_no_argument(run: Path, monkeypatch: pytest.MonkeyPa
     seen: list[tuple[tuple[str, ...], dict[str, str]]] = []
     monkeypatch.setenv("GITHUB_TOKEN", "very-secret")
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://git.example.org")
-    monkeypatch.setattr(module.git, "git", lambda *a, environment=None: seen.append((a, environment)) or "")
-    module.push("HEAD:refs/heads/work")
+    monkeypatch.setattr(origin.git, "git", lambda *a, environment=None: seen.append((a, environment)) or "")
+    origin.push("HEAD:refs/heads/work")
     ((arguments, environment),) = seen
     assert arguments == ("push", "--quiet", "origin", "HEAD:refs/heads/work")
     assert environment["GIT_CONFIG_KEY_0"] == "http.https://git.example.org/.extraheader"

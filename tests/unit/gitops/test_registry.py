@@ -11,53 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from project import environment
 from repositories import git
 
-from gitloop import layout
 from gitloop.cli import main
 from gitloop.gitops import registry
-
-
-@pytest.fixture
-def repository(tmp_path: Path, stock: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """On main, pushed to a bare origin; the function commits a change of parameters, of the model or of a file."""
-    bare, clone = tmp_path / "origin.git", tmp_path / "clone"
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
-    git(tmp_path, "clone", "--quiet", str(bare), str(clone))
-    git(clone, "switch", "--quiet", "--create", "main", check=False)
-    monkeypatch.chdir(clone)
-    stock = json.loads(json.dumps(stock))
-    stock["project"] |= {"owner": "Team", "description": "Late flights.", "limits": "None known."}
-    number = 0
-
-    def commit(model: bool = True, file: str | None = None, **changes: Any) -> str:
-        nonlocal number
-        number += 1
-        for place, value in changes.items():
-            *path, last = place.split("__")
-            branch = stock
-            for part in path:
-                branch = branch[part]
-            branch[last] = value
-        layout.PARAMS.write_text(yaml.safe_dump(stock))
-        layout.EVALUATION.parent.mkdir(exist_ok=True)
-        if model or number == 1:
-            selected = {"candidate": "linear", "model": {"sha256": str(number)}}
-            layout.SELECTED.write_text(json.dumps(selected))
-            evaluation = {"metric": "roc_auc", "metrics": {"roc_auc": {"value": 0.7 + number / 1000}}}
-            layout.EVALUATION.write_text(json.dumps(evaluation))
-        if file:
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-            Path(file).write_text(str(number))
-        git(clone, "add", "--all")
-        git(clone, "commit", "--quiet", "--allow-empty", "--message", f"change {number}")
-        git(clone, "push", "--quiet", "origin", "main")
-        return git(clone, "rev-parse", "HEAD")
-
-    commit()
-    return commit
 
 
 def tags(where: Path = Path()) -> list[str]:
@@ -101,7 +59,14 @@ def test_gto_reads_the_same(repository: Callable[..., str]) -> None:
     model = json.loads(shown.stdout)["model"]
     assert model["version"] == "v0.2.0"
     assert model["stage"]["production"] == "v0.1.0"
-    assert registry.read().stages == {"production": first}
+    found = registry.read()
+    assert found.runs("production") == found.at(first) == found.named("v0.1.0")
+    git(Path(), "tag", "--annotate", "model#production!#2", first, "--message", "retired")
+    shown = subprocess.run(
+        ["gto", "show", "--json"], capture_output=True, text=True, check=True, env=environment(Path())
+    )
+    assert "production" not in json.loads(shown.stdout)["model"]["stage"]
+    assert registry.read().runs("production") is None
 
 
 def test_two_runs_at_a_time_register_once(repository: Callable[..., str], tmp_path: Path) -> None:

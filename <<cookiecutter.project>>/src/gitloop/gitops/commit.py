@@ -10,7 +10,7 @@ from pathlib import Path
 from gitloop import git, layout, ui
 from gitloop.errors import InputError, Refused
 from gitloop.files import read_json
-from gitloop.gitops import actions, storage
+from gitloop.gitops import actions, origin, storage
 
 MADE = (layout.DVC_LOCK, layout.PARAMS, Path("metrics"), layout.CARD)
 # A commit that touches none of these cannot make what was trained stale.
@@ -65,7 +65,7 @@ def deliver(branch: str | None) -> None:
         _propose()
         return
     for _ in range(TRIES):
-        if push(f"HEAD:refs/heads/{branch}"):
+        if origin.push(f"HEAD:refs/heads/{branch}"):
             ui.say(f"pushed to {branch}")
             if actions.running() and not os.environ.get("GITLOOP_APP"):
                 from gitloop.gitops import forge
@@ -80,9 +80,10 @@ def deliver(branch: str | None) -> None:
 
 def _after(branch: str) -> bool:
     """Put the commit after what the branch has now; False where that has its own training to do."""
-    here = f"refs/remotes/origin/{branch}"
-    git.git("fetch", "--quiet", "origin", f"+refs/heads/{branch}:{here}", environment=actions.credential())
-    tip = git.git("rev-parse", here)
+    tip = origin.fetched(branch)
+    if tip is None:
+        ui.say(f"{branch} was deleted meanwhile: nothing is pushed")
+        return False
     since = git.git("merge-base", "HEAD", tip)
     touched = git.git("diff", "--name-only", since, tip).splitlines()
     inputs = [name for name in touched if name in INPUTS or name.split("/")[0] in INPUTS]
@@ -105,32 +106,17 @@ def _rebase(tip: str) -> bool:
 
 def _propose() -> None:
     """main changes only by merge: what brings its lock in step is a pull request."""
-    from gitloop.gitops import forge
+    from gitloop.gitops import proposal
 
-    if not push(f"+HEAD:refs/heads/{BRANCH}"):
-        raise InputError(f"git push: {BRANCH} was not taken by origin; allow this workflow `contents: write`")
     body = (
         f"The last merge left `dvc.lock` on `{git.MAIN}` out of step with its configuration, code or data. "
         f"This brings in what a run of the pipeline on `{git.MAIN}` made."
     )
-    here = forge.here()
-    pull = here.propose(BRANCH, git.MAIN, "Train: bring dvc.lock in step", body, ("gitloop:train",))
-    if actions.running() and not os.environ.get("GITLOOP_APP"):
-        here.dispatch("train.yml", BRANCH, {})
+    head = git.git("rev-parse", "HEAD")
+    pull = proposal.propose(BRANCH, head, "Train: bring dvc.lock in step", body, "gitloop:train")
     raise Refused(
         f"dvc.lock: is stale on {git.MAIN}; merge {pull.url or f'pull request {pull.number}'}, which mends it"
     )
-
-
-def push(refspec: str) -> bool:
-    """Whether origin took it."""
-    try:
-        git.git("push", "--quiet", "origin", refspec, environment=actions.credential())
-    except InputError as error:
-        if any(word in str(error) for word in ("rejected", "fetch first", "non-fast-forward", "cannot lock ref")):
-            return False
-        raise
-    return True
 
 
 def _push_data() -> None:

@@ -79,18 +79,18 @@ def gather(revision: str | None) -> Evidence:
     """Read it all, from the root of the repository. `revision`: compare with it. Raises `InputError`."""
     base, name = _base(revision)
     now = _side({path: path.read_bytes() if path.is_file() else None for path in KEPT})
-    gates = _said(layout.GATES)
+    gates = said(layout.GATES)
     if gates and gates["sha256"] != now.model:
         gates = None
     made = [path.as_posix() for path in MADE if path.exists()]
     return Evidence(
         now=now,
-        was=_at(base) if base else None,
+        was=at(base) if base else None,
         base=name,
-        checks=_said(layout.CHECKS),
-        run=_said(layout.RUN),
+        checks=said(layout.CHECKS),
+        run=said(layout.RUN),
         gates=gates,
-        comparisons=_compared(_said(layout.COMPARISON), now.model),
+        comparisons=compared(said(layout.COMPARISON), now.model),
         loosened=tuple(gates["loosened"]) if gates else _loosened(base, now.params),
         code=tuple((git.asked("diff", "--name-only", base, "--", *layout.CODE) or "").splitlines()) if base else (),
         unmade=bool(made and git.asked("status", "--porcelain", "--", *made)),
@@ -115,7 +115,8 @@ def _base(revision: str | None) -> tuple[str | None, str]:
     return base, "the last commit" if base == git.commit("HEAD") else "the commit before"
 
 
-def _at(commit: str) -> Side:
+def at(commit: str) -> Side:
+    """What Git has of a commit."""
     found = git.contents((commit, path) for path in KEPT)
     return _side({path: found[commit, path] for path in KEPT})
 
@@ -134,7 +135,7 @@ def _side(kept: dict[Path, bytes | None]) -> Side:
     )
 
 
-def _said(path: Path) -> Any:
+def said(path: Path) -> Any:
     """What a verb wrote last, unless configuration or lock are newer: then it spoke of something else.
 
     Actions begins with none of these files, and the stages write the lock after the checks were made.
@@ -147,7 +148,7 @@ def _said(path: Path) -> Any:
     return _json(path.read_bytes()) if path.stat().st_mtime_ns >= since else None
 
 
-def _compared(found: dict[str, Any] | None, model: str | None) -> tuple[dict[str, Any], ...]:
+def compared(found: dict[str, Any] | None, model: str | None) -> tuple[dict[str, Any], ...]:
     """The comparisons of this very model; what could not be compared says why."""
     both = [one for one in (found or {}).values() if isinstance(one, dict) and "judged" in one]
     return tuple(one for one in both if one.get("challenger", {}).get("sha256", model) == model)

@@ -30,6 +30,7 @@ class Pull:
     state: State
     fork: str | None  # the repository that `head` lies in, `owner/name`; None: this one
     url: str  # for a browser; empty where there is no page
+    merged: str | None = None  # the commit on `base` that holds it
 
 
 class Forge(Protocol):
@@ -61,6 +62,15 @@ class Forge(Protocol):
 
     def close_issue(self, mark: str, why: str) -> None:
         """Close the open issue with this mark, with a comment that says why; nothing where there is none."""
+
+    def publish(self, tag: str, title: str, body: str, files: Iterable[Path]) -> str:
+        """Make the release of a tag, or bring it up to date, with these files as its assets and no others.
+
+        Its URL for a browser; empty where there is no page.
+        """
+
+    def asset(self, tag: str, name: str, to: Path) -> bool:
+        """Write an asset of a tag's release to a file, whole or not at all; False where there is none."""
 
     def may(self, what: Literal["propose", "issue"]) -> None:
         """Raise `Refused` where it is known without trying that this may not be done."""
@@ -105,6 +115,11 @@ def line(mark: str) -> str:
 
 def bears(text: str | None, mark: str) -> bool:
     return bool(text) and str(text).partition("\n")[0].strip() == line(mark)
+
+
+def sent(body: str | None) -> str:
+    """As it was sent: GitHub may give back other ends of lines."""
+    return (body or "").replace("\r\n", "\n").rstrip()
 
 
 def _folder(url: str) -> Path | None:

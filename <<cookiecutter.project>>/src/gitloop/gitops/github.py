@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 from github import Auth, Consts, Github, GithubException, GithubRetry, set_log_level
 from github.Issue import Issue
@@ -16,10 +17,12 @@ from github.Organization import Organization
 from github.PullRequest import PullRequest
 
 from gitloop.errors import Refused
-from gitloop.gitops.forge import Pull, bears, marked
-from gitloop.gitops.refusals import MAY_NOT_PROPOSE, explained
+from gitloop.gitops import github_releases as releases
+from gitloop.gitops.forge import Pull, bears, marked, sent
+from gitloop.gitops.refusals import MAY_NOT_PROPOSE, explained, gone
 
 TRIES = 5
+TIMEOUT = 60  # seconds without a byte: what was uploaded is answered late
 LONGEST_WAIT = 300  # seconds that a rate limit is waited for
 
 
@@ -31,10 +34,12 @@ class GitHub:
     ) -> None:
         """`pause`: seconds between two writes, as GitHub asks for."""
         set_log_level(logging.WARNING)  # else each request that is refused is said twice
+        self._token = token
         methods = GithubRetry.DEFAULT_ALLOWED_METHODS | {"GET", "POST", "PATCH"}
         self._github = Github(
             auth=Auth.Token(token),
             base_url=url.rstrip("/"),
+            timeout=TIMEOUT,
             per_page=100,
             user_agent="gitloop",
             lazy=True,
@@ -81,7 +86,7 @@ class GitHub:
                     found = self._opened(head) if error.status == 422 else None  # another run was first
                     if found is None:
                         raise
-            if (found.title, _text(found.body), found.base.ref) != (title, _text(body), base):
+            if (found.title, sent(found.body), found.base.ref) != (title, sent(body), base):
                 found.edit(title=title, body=body, base=base)
             pull = self._pull(found)
             self._label(found, pull.labels, labels, ())
@@ -96,8 +101,8 @@ class GitHub:
                 issue.create_comment(wanted)
                 ours = self._comments(issue, mark)  # of runs at the same time each sees the oldest, and keeps that
             for other in ours[1:]:
-                _gone(other.delete)
-            if ours and _text(ours[0].body) != _text(wanted):
+                gone(other.delete)
+            if ours and sent(ours[0].body) != sent(wanted):
                 ours[0].edit(wanted)
 
     def label(self, number: int, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
@@ -120,7 +125,7 @@ class GitHub:
                 other.create_comment(f"The same as #{found[0].number}.")
                 other.edit(state="closed", state_reason="not_planned")
             kept = found[0]
-            if (kept.title, _text(kept.body)) != (title, _text(wanted)):
+            if (kept.title, sent(kept.body)) != (title, sent(wanted)):
                 kept.edit(title=title, body=wanted)
             self._label(kept, [one.name for one in kept.labels], labels, ())
             return kept.number
@@ -130,6 +135,19 @@ class GitHub:
             for one in self._issues(mark):
                 one.create_comment(why)
                 one.edit(state="closed", state_reason="completed")
+
+    def publish(self, tag: str, title: str, body: str, files: Iterable[Path]) -> str:
+        with self._explained(f"tag {tag}", "contents: read"):
+            self._repository.get_git_ref(f"tags/{tag}").complete()  # GitHub would make one that is not there
+        with self._explained(f"release {tag}", "contents: write"):
+            return releases.publish(self._repository, tag, title, body, files)
+
+    def asset(self, tag: str, name: str, to: Path) -> bool:
+        with self._explained(f"{name} of release {tag}", "contents: read"):
+            found = releases.asset(self._repository, tag, name)
+            if found is not None:
+                releases.download(found, self._token, to)
+            return found is not None
 
     def may(self, what: Literal["propose", "issue"]) -> None:
         """What the repository's own description says; the setting of Actions can be read by an administrator only."""
@@ -165,11 +183,12 @@ class GitHub:
             base=one.base.ref,
             sha=one.head.sha,
             title=one.title,
-            body=_text(one.body),
+            body=sent(one.body),
             labels=tuple(sorted(label.name for label in one.labels)),
             state="merged" if one.merged_at else "open" if one.state == "open" else "closed",
             fork=None if source.lower() == self._name.lower() else source,
             url=one.html_url,
+            merged=one.merge_commit_sha if one.merged_at else None,
         )
 
     def _comments(self, issue: Issue, mark: str) -> list[IssueComment]:
@@ -201,18 +220,4 @@ class GitHub:
         if missing := sorted(set(add) - set(has)):
             one.add_to_labels(*missing)
         for name in sorted(set(remove) & set(has)):
-            _gone(partial(one.remove_from_labels, name))
-
-
-def _text(body: str | None) -> str:
-    """As it was sent: GitHub may give back other ends of lines."""
-    return (body or "").replace("\r\n", "\n").rstrip()
-
-
-def _gone(remove: Callable[[], Any]) -> None:
-    """Remove what another run may have removed already."""
-    try:
-        remove()
-    except GithubException as error:
-        if error.status != 404:
-            raise
+            gone(partial(one.remove_from_labels, name))

@@ -1,10 +1,12 @@
 """The forge in a folder: pull requests, issues, comments and dispatches in a ref of the repository that origin is.
 
-`git show refs/gitloop/forge` there shows them all. Clones do not see the ref.
+`git show refs/gitloop/forge` there shows them all, `git ls-tree -r refs/gitloop/releases/TAG` a release. Clones do not
+see the refs.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from gitloop.gitops.forge import Pull
 from gitloop.gitops.records import Records
 
 REF = "refs/gitloop/forge"
+RELEASES = "refs/gitloop/releases"
 
 Thread = dict[str, Any]  # a pull request or an issue
 Book = dict[str, list[Any]]  # threads, of which the first has number 1, and dispatches
@@ -94,6 +97,23 @@ class Local:
 
         self._change(write)
 
+    def publish(self, tag: str, title: str, body: str, files: Iterable[Path]) -> str:
+        if self._records.tip(f"refs/tags/{tag}") is None:
+            raise InputError(f"release {tag}: {tag} is not a tag of origin; push it first")
+        words = json.dumps({"title": title, "body": body}, indent=2, ensure_ascii=False) + "\n"
+        about = self._stored("hash-object", "-w", "--stdin", given=words)
+        assets = [
+            f"100644 blob {self._stored('hash-object', '-w', '--no-filters', '--', str(file.resolve()))}\t{file.name}\0"
+            for file in files
+        ]
+        held = self._stored("mktree", "-z", given="".join(assets))
+        whole = self._stored("mktree", given=f"100644 blob {about}\trelease.json\n040000 tree {held}\tassets\n")
+        self._stored("update-ref", f"{RELEASES}/{tag}", whole)
+        return ""
+
+    def asset(self, tag: str, name: str, to: Path) -> bool:
+        return self._records.copy(f"{RELEASES}/{tag}:assets/{name}", to)
+
     def may(self, what: Literal["propose", "issue"]) -> None:
         if not os.access(self._folder, os.W_OK):
             raise Refused(f"{self._folder}: may not be written, so no {what} is possible; ask its owner for permission")
@@ -130,6 +150,9 @@ class Local:
         elif not tip:
             pull["state"] = "closed"
 
+    def _stored(self, *arguments: str, given: str = "") -> str:
+        return self._records.git(*arguments, given=given).strip()
+
     def _thread(self, book: Book, number: int) -> Thread:
         if not 0 < number <= len(book["threads"]):
             raise InputError(f"#{number}: is not in {self._folder}; check the number")
@@ -146,4 +169,5 @@ def _open(book: Book, key: Thread) -> list[Thread]:
 
 def _pull(number: int, one: Thread) -> Pull:
     words = {name: one[name] for name in ("head", "base", "sha", "title", "body", "state")}
-    return Pull(number, **words, labels=tuple(one["labels"]), fork=None, url="")
+    merged = one["sha"] if one["state"] == "merged" else None
+    return Pull(number, **words, labels=tuple(one["labels"]), fork=None, url="", merged=merged)

@@ -7,9 +7,10 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from gitloop.errors import InputError, Refused
+from gitloop.files import whole
 
 NEVER = "0" * 40  # what Git calls the value of a ref that is not there
 TRIES = 200  # after each that fails somebody else got on
@@ -30,17 +31,17 @@ class Records:
 
         A kill leaves the value before or the one after. Raises `Refused` where it cannot be written.
         """
-        self._git("rev-parse", "--git-dir")
+        self.git("rev-parse", "--git-dir")
         reason = ""
         for _ in range(TRIES):
             version = self.tip(self._ref)
-            before = self._empty if version is None else self._git("cat-file", "blob", version)
+            before = self._empty if version is None else self.git("cat-file", "blob", version)
             value = json.loads(before)
             result = how(value)
             if value == json.loads(before):
                 return result
             text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-            blob = self._git("hash-object", "-w", "--stdin", given=text).strip()
+            blob = self.git("hash-object", "-w", "--stdin", given=text).strip()
             done = self._run("update-ref", self._ref, blob, version or NEVER)
             if not done.returncode:
                 return result
@@ -56,18 +57,28 @@ class Records:
         """Whether a commit holds another."""
         return self._run("merge-base", "--is-ancestor", ancestor, descendant).returncode == 0
 
-    def _git(self, *arguments: str, given: str = "") -> str:
-        done = self._run(*arguments, given=given)
+    def copy(self, what: str, to: Path) -> bool:
+        """Write a blob (`ref:path`) to a file, whole or not at all; False where there is none."""
+        if self._run("cat-file", "-e", what).returncode:
+            return False
+        with whole(to) as temporary, temporary.open("wb") as out:
+            self.git("cat-file", "blob", what, out=out)
+        return True
+
+    def git(self, *arguments: str, given: str = "", out: BinaryIO | None = None) -> str:
+        """What Git prints, unless it is to go to a file. Raises `InputError` with what Git says."""
+        done = self._run(*arguments, given=given, out=out)
         if done.returncode:
             raise InputError(f"{self.folder}: {_said(done)}; it must be a Git repository that may be written")
-        return done.stdout.decode()
+        return "" if out else done.stdout.decode()
 
-    def _run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str, given: str = "", out: BinaryIO | None = None) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             ["git", *arguments],
             cwd=self.folder,
             input=given.encode(),
-            capture_output=True,
+            stdout=out or subprocess.PIPE,
+            stderr=subprocess.PIPE,
             check=False,
             env={name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")},
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import requests
 from github import GithubException, RateLimitExceededException
@@ -34,12 +35,23 @@ def explained(repository: str, token: str, url: str) -> Callable[[str, str], Abs
     return context
 
 
+def gone(remove: Callable[[], Any]) -> None:
+    """Remove what another run may have removed already."""
+    try:
+        remove()
+    except GithubException as error:
+        if error.status != 404:
+            raise
+
+
 def _why(error: GithubException, grant: str, repository: str) -> tuple[type[GitloopError], str]:
     status, said = error.status, _said(error)
     if isinstance(error, RateLimitExceededException) or status == 429:
         return Refused, f"the rate limit of the token is used up ({said}); run again later"
     if status == 403 and "not permitted to create or approve pull requests" in said:
         return Refused, MAY_NOT_PROPOSE
+    if status == 422 and "immutable release" in said:
+        return Refused, f"it is published with other assets, and may not change ({said}); register a new version"
     known: dict[int, tuple[type[GitloopError], str]] = {
         401: (InputError, f"GITHUB_TOKEN is not accepted ({said}); it has expired, or is for another server"),
         403: (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from gitloop import git, layout, settings, ui
 from gitloop.errors import InputError, Refused
 from gitloop.files import parse_yaml
-from gitloop.gitops import actions, changes, registry
-from gitloop.gitops.commit import push
+from gitloop.gitops import actions, changes, origin, registry
 from gitloop.gitops.registry import Registry, Version
 
 FIRST = (0, 1, 0)
@@ -19,37 +19,37 @@ TRIES = 5
 
 def run(arguments: argparse.Namespace) -> None:
     """`gitloop register [--bump PART] [--push]`. Raises `Refused` where the model may not be released."""
+    made = register(arguments.bump, public=arguments.push)
+    actions.output(version=made.name if made else "", registered=str(made is not None).lower())
+
+
+def register(bump: str | None, *, public: bool, before: Callable[[Version], None] = lambda _: None) -> Version | None:
+    """Give the model of HEAD its version; None where it is that of the newest one. May be repeated.
+
+    `before` is called with the version before there is a tag of it: what it raises leaves none.
+    """
     commit = git.git("rev-parse", "HEAD")
     for _ in range(TRIES):
         found = registry.read()
-        there = next((one for one in found.versions if one.commit == commit), None)
-        if there or not (due := _due(found, commit, arguments.bump)):
-            name = there.name if there else ""
-            ui.say(
-                f"{name} is this commit's version"
-                if there
-                else "the model is that of the newest version: nothing to register"
-            )
-            if there and arguments.push:
+        if there := found.at(commit):
+            ui.say(f"{there.name} is this commit's version")
+            before(there)
+            if public:
                 _push(there.tag)
-            actions.output(version=name, registered="false")
-            return
+            return there
+        due = _due(found, commit, bump)
+        if due is None:
+            ui.say("the model is that of the newest version: nothing to register")
+            return None
         number, why = due
         made = Version(number, commit, "")
         releasable()
-        git.git(
-            "tag",
-            "--annotate",
-            made.tag,
-            commit,
-            "--message",
-            f"Registered {made.name}: {why}",
-            environment=actions.identity(),
-        )
-        if not arguments.push or _push(made.tag):
+        before(made)
+        message = f"Registered {made.name}: {why}\n\n{registry.COMMIT}: {commit}"
+        git.git("tag", "--annotate", made.tag, commit, "--message", message, environment=actions.identity())
+        if not public or _push(made.tag):
             ui.say(f"{made.name} registered: {why}")
-            actions.output(version=made.name, registered="true")
-            return
+            return registry.read().named(made.name)
         # Somebody else has that number: his tag counts, ours never did.
         git.git("tag", "--delete", made.tag)
         git.git("fetch", "--quiet", "--tags", "--force", "origin", environment=actions.credential())
@@ -61,7 +61,7 @@ def _due(found: Registry, commit: str, bump: str | None) -> tuple[tuple[int, int
     newest = found.newest()
     if newest is None:
         return FIRST, "the first version"
-    if git.asked("merge-base", "--is-ancestor", newest.commit, commit) is None:
+    if not git.holds(commit, newest.commit):
         raise Refused(
             f"register: {newest.name} ({newest.commit[:10]}) is not in the history of {commit[:10]}; register on main"
         )
@@ -109,4 +109,4 @@ def releasable() -> None:
 
 
 def _push(tag: str) -> bool:
-    return push(f"refs/tags/{tag}:refs/tags/{tag}")
+    return origin.push(f"refs/tags/{tag}:refs/tags/{tag}")

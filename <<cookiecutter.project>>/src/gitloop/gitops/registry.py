@@ -1,6 +1,7 @@
 """The registry: GTO's tags. `model@v1.2.0` is a version, `model#production#3` says that an environment runs one.
 
-`gto show` and `dvc artifacts get` read the same tags. Nothing about a version is kept anywhere but in Git.
+`model#production!#4` says that it runs none any more. `gto show` and `dvc artifacts get` read the same tags. Nothing
+about a version is kept anywhere but in Git.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from gitloop.errors import InputError
 from gitloop.files import parse_yaml
 
 VERSION = re.compile(r"^model@v(\d+)\.(\d+)\.(\d+)$")
-STAGE = re.compile(r"^model#([a-z][a-z0-9-]*)#(\d+)$")
+STAGE = re.compile(r"^model#([a-z][a-z0-9-]*)(!?)#(\d+)$")
+COMMIT = "Commit"  # the trailer of a version's tag
 ABOUT = (layout.PARAMS, layout.SELECTED, layout.EVALUATION)
 
 
@@ -28,6 +30,7 @@ class Version:
     number: tuple[int, int, int]
     commit: str
     when: str  # UTC date and time, ISO 8601
+    recorded: str = ""  # the commit that the tag's message names, empty where it names none
 
     @property
     def name(self) -> str:
@@ -43,10 +46,39 @@ class Version:
         return {"major": (major + 1, 0, 0), "minor": (major, minor + 1, 0), "patch": (major, minor, patch + 1)}[part]
 
 
+@dataclass(frozen=True, order=True)
+class Stage:
+    """An environment was given a version, or (`taken`) it runs none any more."""
+
+    number: int
+    commit: str
+    taken: bool
+    says: str  # the first line of the tag's message
+
+
 @dataclass(frozen=True)
 class Registry:
     versions: tuple[Version, ...]  # oldest first
-    stages: dict[str, str]  # environment → commit of the version that it was given last
+    stages: dict[str, tuple[Stage, ...]]  # by environment, oldest first
+
+    def last(self, environment: str) -> Stage | None:
+        """What was recorded last of an environment."""
+        return self.stages.get(environment, (None,))[-1]
+
+    def runs(self, environment: str) -> Version | None:
+        """The version that was recorded to run in an environment; None where none does."""
+        last = self.last(environment)
+        return None if last is None or last.taken else self.at(last.commit)
+
+    def before(self, environment: str, now: str | None) -> Version | None:
+        """The version that an environment was given last, of those that have another commit than `now`."""
+        for stage in reversed(self.stages.get(environment, ())):
+            if stage.commit != now and (found := self.at(stage.commit)):
+                return found
+        return None
+
+    def at(self, commit: str) -> Version | None:
+        return next((one for one in self.versions if one.commit == commit), None)
 
     def newest(self) -> Version | None:
         return self.versions[-1] if self.versions else None
@@ -64,23 +96,25 @@ class Registry:
 
 def read() -> Registry:
     """What the tags of this clone say. Raises `InputError` in a clone that has no tags because it is shallow."""
-    form = "%(refname:short)%09%(objecttype)%09%(*objectname)%09%(creatordate:format-local:%Y-%m-%dT%H:%M:%SZ)"
+    when = "%(creatordate:format-local:%Y-%m-%dT%H:%M:%SZ)"
+    said = f"%(trailers:key={COMMIT},valueonly,separator=%2C)%09%(contents:subject)"
+    form = f"%(refname:short)%09%(objecttype)%09%(*objectname)%09{when}%09{said}"
     lines = (
         git.asked("for-each-ref", f"--format={form}", "refs/tags/model@v*", "refs/tags/model#*", utc=True) or ""
     ).splitlines()
     if not lines and git.asked("rev-parse", "--is-shallow-repository") == "true":
         raise InputError("git: a shallow clone without tags shows no versions; run `git fetch --unshallow --tags`")
     versions: list[Version] = []
-    stages: dict[str, list[tuple[int, str]]] = {}
+    stages: dict[str, list[Stage]] = {}
     for line in lines:
-        name, kind, commit, when = line.split("\t")
+        name, kind, commit, when, recorded, says = line.split("\t", 5)
         if kind != "tag":
             continue  # GTO's are annotated: a light one is somebody's bookmark
         if found := VERSION.match(name):
-            versions.append(Version((int(found[1]), int(found[2]), int(found[3])), commit, when))
+            versions.append(Version((int(found[1]), int(found[2]), int(found[3])), commit, when, recorded))
         elif found := STAGE.match(name):
-            stages.setdefault(found[1], []).append((int(found[2]), commit))
-    return Registry(tuple(sorted(versions)), {name: max(given)[1] for name, given in sorted(stages.items())})
+            stages.setdefault(found[1], []).append(Stage(int(found[3]), commit, bool(found[2]), says))
+    return Registry(tuple(sorted(versions)), {name: tuple(sorted(them)) for name, them in sorted(stages.items())})
 
 
 def run(_: argparse.Namespace) -> None:
@@ -94,7 +128,7 @@ def run(_: argparse.Namespace) -> None:
     for one in reversed(found.versions):
         params, selected, evaluation = about(there, one.commit)
         window = (params.get("data") or {}).get("window") or {}
-        runs = [name for name, commit in found.stages.items() if commit == one.commit]
+        runs = [name for name in found.stages if found.runs(name) == one]
         metric = evaluation.get("metric")
         value = (evaluation.get("metrics") or {}).get(metric, {}).get("value")
         rows.append(

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gitloop import layout, settings, ui
+from gitloop import git, layout, settings, ui
 from gitloop.errors import InputError, Refused
 from gitloop.files import whole, write_json
 from gitloop.serving import contents, integrity, runtime
@@ -59,7 +59,7 @@ def _up_to_date(state: Origin, named: str | None) -> None:
         wrong.append("this is not a commit of a Git repository; commit first")
     if state.dirty:
         wrong.append("tracked files differ from the commit; commit them, or take the changes back")
-    if layout.DVC_LOCK.exists() and _dvc_says_stale():
+    if layout.DVC_LOCK.exists() and stale():
         wrong.append("the pipeline is not up to date with its inputs; run `make train` and commit dvc.lock")
     if wrong and named is not None:
         raise Refused("\n".join(f"--version {named}: {line}" for line in wrong))
@@ -67,9 +67,11 @@ def _up_to_date(state: Origin, named: str | None) -> None:
         ui.warn(line)
 
 
-def _dvc_says_stale() -> bool:
-    command = [sys.executable, "-m", "dvc", "status", "--quiet", "--with-deps", "package"]
-    return subprocess.run(command, capture_output=True, check=False).returncode != 0
+def stale() -> bool:
+    """Whether a stage up to the package would run; data that are in a remote or a cache need not be here for that."""
+    command = [layout.program("dvc"), "repro", "--dry", "--allow-missing", "package"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return done.returncode != 0 or "Running stage" in done.stdout
 
 
 def _build(folder: Path, tag: str, digest: str, read: Settings, replace: bool) -> bool:
@@ -83,8 +85,9 @@ def _build(folder: Path, tag: str, digest: str, read: Settings, replace: bool) -
     if before is not None:
         if before.info.labels.get("digest") == digest:
             return False
-        if not replace:
-            commit = before.info.labels.get("commit", "none")
+        commit = before.info.labels.get("commit", "none")
+        # The store is the machine's: what a project of the same name left there is not this one's version.
+        if not replace and git.commit(commit):
             raise Refused(
                 f"{tag}: is built already, of other content (commit {commit[:12]}); use another --version, or "
                 f"`bentoml delete {tag}`"

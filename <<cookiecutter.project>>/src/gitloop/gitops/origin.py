@@ -1,0 +1,44 @@
+"""The remote that everything is agreed on: what it has, and what it takes."""
+
+from __future__ import annotations
+
+from gitloop import git
+from gitloop.errors import InputError
+from gitloop.gitops import actions
+
+REFUSED = ("rejected", "fetch first", "non-fast-forward", "cannot lock ref")
+
+
+def push(refspec: str) -> bool:
+    """Whether origin took it. Raises `InputError` where it does not answer or does not let us."""
+    try:
+        git.git("push", "--quiet", "origin", refspec, environment=actions.credential())
+    except InputError as error:
+        if any(word in str(error) for word in REFUSED):
+            return False
+        raise
+    return True
+
+
+def has(ref: str) -> str | None:
+    """The hash that a ref, `refs/tags/x`, has at origin; None where it is not there."""
+    said = git.git("ls-remote", "origin", ref, environment=actions.credential())
+    return said.split()[0] if said else None
+
+
+def fetched(branch: str) -> str | None:
+    """The newest commit of a branch at origin, which is here now; None where there is no such branch."""
+    if has(f"refs/heads/{branch}") is None:
+        return None
+    here = f"refs/remotes/origin/{branch}"
+    refspec = f"+refs/heads/{branch}:{here}"
+    git.git("fetch", "--quiet", "--no-tags", "origin", refspec, environment=actions.credential())
+    return git.git("rev-parse", here)
+
+
+def main() -> str:
+    """The newest commit of main. Raises `InputError` where origin has none."""
+    found = fetched(git.MAIN)
+    if found is None:
+        raise InputError(f"git: origin has no {git.MAIN}; push it first")
+    return found

@@ -1,0 +1,47 @@
+"""A change that people decide on: a branch of one commit on main, and its one open pull request."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from gitloop import git
+from gitloop.errors import InputError
+from gitloop.gitops import actions, forge, origin
+from gitloop.gitops.forge import Pull
+
+
+def commit(base: str, files: Mapping[Path, bytes], message: str) -> str:
+    """A commit on `base` with other contents of some files. The work tree and its index are left as they are."""
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git.git("read-tree", base, environment=index)
+        for path, content in files.items():
+            blob = git.written(content)
+            git.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path.as_posix()}", environment=index)
+        tree = git.git("write-tree", environment=index)
+    return git.git("commit-tree", tree, "-p", base, "-m", message, environment=actions.identity())
+
+
+def propose(branch: str, made: str, title: str, body: str, label: str) -> Pull:
+    """Push the commit as the branch, open its pull request or bring it up to date, and see that it is checked.
+
+    A branch that says the same already is left as it is. Raises `InputError` where origin refuses.
+    """
+    if not _there(branch, made) and not origin.push(f"+{made}:refs/heads/{branch}"):
+        raise InputError(f"git push: {branch} was not taken by origin; allow this workflow `contents: write`")
+    here = forge.here()
+    pull = here.propose(branch, git.MAIN, title, body, (label,))
+    if actions.running() and not os.environ.get("GITLOOP_APP"):
+        # What GITHUB_TOKEN pushes starts no workflow: the proposal would have no checks.
+        here.dispatch("train.yml", branch, {})
+    return pull
+
+
+def _there(branch: str, made: str) -> bool:
+    """Whether origin's branch is a commit of the same content on the same parent."""
+    tip = origin.fetched(branch)
+    form = "--format=%T %P"
+    return tip is not None and git.git("log", "-1", form, tip) == git.git("log", "-1", form, made)

@@ -28,6 +28,7 @@ PLUMBING = {
     "gitloop.git",
     "gitloop.targets",
 }
+OPTIONAL = {"src/gitloop/data/calendar.py"}  # loaded where features.derive names it
 STAGES = ("ingest", "validate", "split", "profile", "train", "select", "evaluate", "package")
 
 
@@ -54,7 +55,7 @@ def test_a_stage_depends_on_the_code_it_loads(name: str, stages: dict[str, dict[
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout)) - PLUMBING - {"gitloop.data", "gitloop.modeling", "gitloop.serving"}
     declared = {dep for dep in stages[name]["deps"] if dep.startswith("src/gitloop/")}
-    assert declared == {f"src/{module.replace('.', '/')}.py" for module in loaded}
+    assert declared - OPTIONAL == {f"src/{module.replace('.', '/')}.py" for module in loaded}
     assert all((template / dep).exists() for dep in declared)
 
 
@@ -72,4 +73,4 @@ def test_a_stage_declares_params_that_exist(
 def test_every_setting_has_a_reader(stages: dict[str, dict[str, Any]]) -> None:
     """A group that no stage depends on is read by a verb outside of the pipeline, or it is dead."""
     read = {key.split(".")[0] for stage in stages.values() for key in stage["params"]}
-    assert set(Settings.model_fields) - read == {"serving", "scoring"}
+    assert set(Settings.model_fields) - read == {"serving", "scoring", "monitoring"}

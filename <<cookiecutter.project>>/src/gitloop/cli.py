@@ -209,6 +209,20 @@ VERBS: dict[str, Verb] = {
             _argument("--push", action="store_true", help="push the record too, and open an issue where it fails"),
         ),
     ),
+    "monitor": Verb(
+        "gitloop.monitoring.monitor",
+        "look at a window of predictions beside what their model was trained on",
+        "gitloop monitor --since 2013-04-01 --until 2013-04-08",
+        (
+            _argument("--since", metavar="TIME", help="predictions from this time on, UTC (default: a window before)"),
+            _argument("--until", metavar="TIME", help="predictions before this time, UTC (default: this midnight)"),
+        ),
+    ),
+    "decide": Verb(
+        "gitloop.monitoring.decide",
+        "say what the last windows ask for: nothing, an alert, a retraining or a retirement",
+        "gitloop decide",
+    ),
     "resolve": Verb(
         "gitloop.gitops.resolve",
         "resolve a merge conflict in dvc.lock, params.yaml and metrics",

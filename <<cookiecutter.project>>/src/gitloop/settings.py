@@ -256,6 +256,68 @@ class Scoring(Frozen):
         return self
 
 
+class DriftBounds(Frozen):
+    """The distance between window and reference from which a column has drifted, by the method of its type."""
+
+    wasserstein: float = Field(default=0.1, gt=0)  # numeric: in standard deviations of the reference
+    jensenshannon: float = Field(default=0.1, gt=0, lt=1)  # categorical and boolean
+
+
+class QualityBounds(Frozen):
+    """What is still good enough in the rows of a window. What breaks the contract is bounded by its own rules."""
+
+    missing: float = Field(default=0.05, gt=0, lt=1)  # share of nulls beyond the reference's
+    unseen: float = Field(default=0.01, gt=0, lt=1)  # share of values that are no category of the reference
+    volume: float = Field(default=0.5, gt=0, lt=1)  # fewer rows than this share of the windows before, or more by it
+    stale_hours: float = Field(default=24, gt=0)  # without any prediction at the window's end
+    latency_ms: float = Field(default=250, gt=0)  # that 95 of 100 predictions must keep
+    errors: float = Field(default=0.01, gt=0, lt=1)  # share of lines that are torn, repeated or without a prediction
+
+
+class PerformanceBounds(Frozen):
+    """How good the model must stay where truth has come. Slices, fairness, calibration: the bounds of the gates."""
+
+    drop: float = Field(default=0.05, gt=0)  # how much worse than on the test slice; of a loss: share of the dummy's
+    floor: Bounds = Field(default_factory=lambda: {"roc_auc": 0.55, "r2": 0.0})  # below it the model is retired
+
+    @field_validator("floor")
+    @classmethod
+    def _metrics(cls, value: Bounds) -> Bounds:
+        return _known(value, METRICS, "metric") or {}
+
+
+class Policy(Frozen):
+    """When findings become an act."""
+
+    windows: int = Field(default=3, ge=1)  # the last so many that had enough data are looked at
+    needed: int = Field(default=2, ge=1)  # so many of them must show it
+    retire: int = Field(default=3, ge=1)  # so many in a row below the floor
+    cooling_days: int = Field(default=14, ge=0)  # after a new version, or a retraining that was asked for
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.needed > self.windows:
+            raise ValueError(f"`needed` {self.needed} of {self.windows} `windows` can never be; lower one")
+        return self
+
+
+class Monitoring(Frozen):
+    """What is looked for in the predictions of a window, and what is done about it."""
+
+    window: int = Field(default=7, ge=1)  # days
+    min_rows: int = Field(default=500, ge=100)  # fewer are not enough data
+    sample: int = Field(default=50_000, ge=1000)  # larger windows are drawn from
+    truth_rows: int = Field(default=10_000, ge=500)  # rows with truth that intervals are computed from, at most
+    page_rows: int = Field(default=5_000, ge=500)  # rows on Evidently's page, at most
+    truth_days: int = Field(default=30, ge=1)  # truth is awaited so long
+    alarms: float = Field(default=0.01, gt=0, lt=0.5)  # share of undrifted windows in which something may be found
+    seed: int = 0
+    drift: DriftBounds = DriftBounds()
+    quality: QualityBounds = QualityBounds()
+    performance: PerformanceBounds = PerformanceBounds()
+    policy: Policy = Policy()
+
+
 class Settings(Frozen):
     """Everything in params.yaml."""
 
@@ -268,6 +330,7 @@ class Settings(Frozen):
     gates: Gates
     serving: Serving
     scoring: Scoring = Scoring()
+    monitoring: Monitoring = Monitoring()
 
     @model_validator(mode="after")
     def _comparable(self) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -17,9 +17,11 @@ from gitloop.files import read_json
 from gitloop.modeling.features import target
 from gitloop.modeling.inputs import Derive, build, visible
 from gitloop.modeling.intervals import Scored
-from gitloop.modeling.store import Model, load
 from gitloop.settings import Settings
 from gitloop.targets import packages
+
+if TYPE_CHECKING:  # loads skops: only what loads a model needs it
+    from gitloop.modeling.store import Model
 
 
 class Rows(NamedTuple):
@@ -41,6 +43,8 @@ def selected() -> dict[str, Any]:
 
 def model(loaded: Settings) -> Model:
     """The selected model, with today's threshold. Raises `InputError` where its file is missing or another one."""
+    from gitloop.modeling.store import load
+
     chosen = selected()["model"]
     found = load(Path(chosen["path"]), chosen["sha256"], packages(loaded.model_dump()["candidate"]))
     return replace(found, threshold=loaded.data.threshold)

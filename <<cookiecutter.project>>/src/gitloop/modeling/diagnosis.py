@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from gitloop.modeling.chosen import Rows, score
 from gitloop.modeling.inputs import Derive, Schema
 from gitloop.modeling.intervals import Scored
 from gitloop.modeling.metrics import compute, gain, skill
-from gitloop.modeling.store import Model
 from gitloop.settings import METRICS, Settings
+
+if TYPE_CHECKING:  # loads skops
+    from gitloop.modeling.store import Model
 
 BINS = 10
 REPEATS = 5

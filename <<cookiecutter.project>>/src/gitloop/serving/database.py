@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -113,27 +114,57 @@ def _number(value: Any) -> float | None:
 
 
 def stored(
-    log: Log, since: datetime, until: datetime, fields: Mapping[str, Sequence[str]]
+    log: Log, since: datetime, until: datetime, fields: Mapping[str, Sequence[str]], below: str | None = None
 ) -> Iterator[tuple[str, Sequence[Sequence[str | None]]]]:
     """Rows of the predictions of a window (naive UTC) and of their feedback, with the name of their table, in parts.
 
-    All values are text. What has no table yet has no rows. Raises `InputError` where the database cannot be read.
+    `below`: only ids before it. All values are text. What has no table yet has no rows. Raises `InputError` where the
+    database cannot be read.
     """
+    inside = sqlalchemy.and_(PREDICTIONS.c.time >= since, PREDICTIONS.c.time < until)
+    if below is not None:
+        inside = sqlalchemy.and_(inside, PREDICTIONS.c.id < below)
+    where = {"predictions": inside, "feedback": FEEDBACK.c.id.in_(sqlalchemy.select(PREDICTIONS.c.id).where(inside))}
+    with _connected(log) as connection:
+        for name in fields:
+            if connection is None:
+                return
+            columns = [sqlalchemy.cast(TABLES.tables[name].c[field], sqlalchemy.Text) for field in fields[name]]
+            query = sqlalchemy.select(*columns).where(where[name])
+            rows = connection.execution_options(yield_per=ROWS).execute(query)
+            for part in rows.partitions():
+                yield name, part
+
+
+def count(log: Log, since: datetime, until: datetime) -> int:
+    """The predictions of a window."""
+    inside = sqlalchemy.and_(PREDICTIONS.c.time >= since, PREDICTIONS.c.time < until)
+    return _counted(log, sqlalchemy.select(sqlalchemy.func.count()).select_from(PREDICTIONS).where(inside))
+
+
+def unknown(log: Log, since: datetime, until: datetime) -> int:
+    """Feedback that was told in a window for ids of which there is no prediction."""
+    inside = sqlalchemy.and_(FEEDBACK.c.time >= since, FEEDBACK.c.time < until)
+    there = sqlalchemy.exists().where(PREDICTIONS.c.id == FEEDBACK.c.id)
+    return _counted(log, sqlalchemy.select(sqlalchemy.func.count()).select_from(FEEDBACK).where(inside, ~there))
+
+
+def _counted(log: Log, query: Any) -> int:
+    with _connected(log) as connection:
+        return int(connection.execute(query).scalar_one()) if connection is not None else 0
+
+
+@contextmanager
+def _connected(log: Log) -> Iterator[sqlalchemy.Connection | None]:
+    """A connection to read the log; None where it has no tables yet."""
     source = engine(log)
     file = source.url.database or ""
     if source.dialect.name == "sqlite" and not Path(file).is_file():  # SQLite would make it
         raise InputError(f"{file or ':memory:'}: no such database; a service makes it, or mend conf/serving/: log")
-    inside = sqlalchemy.and_(PREDICTIONS.c.time >= since, PREDICTIONS.c.time < until)
-    where = {"predictions": inside, "feedback": FEEDBACK.c.id.in_(sqlalchemy.select(PREDICTIONS.c.id).where(inside))}
     try:
         with source.connect() as connection:
             there = set(sqlalchemy.inspect(connection).get_table_names())
-            for name in (name for name in fields if there >= set(TABLES.tables)):
-                columns = [sqlalchemy.cast(TABLES.tables[name].c[field], sqlalchemy.Text) for field in fields[name]]
-                query = sqlalchemy.select(*columns).where(where[name])
-                rows = connection.execution_options(yield_per=ROWS).execute(query)
-                for part in rows.partitions():
-                    yield name, part
+            yield connection if there >= set(TABLES.tables) else None
     except SQLAlchemyError as error:
         words = reason(error, source.url)
         raise InputError(f"conf/serving/: log: the database cannot be read ({words}); check that it runs") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +18,12 @@ from gitloop.contract import Column, Contract
 from gitloop.data import table
 from gitloop.data.table import identifier, literal
 from gitloop.errors import InputError
+from gitloop.serving import sampling
 from gitloop.serving.journal import HOUR, loggable, parts
 from gitloop.settings import Log
 
 SLACK = HOUR  # between a prediction's time and that by which its file is named, of hosts whose clocks differ
+LOOKED_AT = 1000  # lines
 SQL = {"numeric": "DOUBLE", "boolean": "BOOLEAN", "datetime": "TIMESTAMP"}  # else VARCHAR
 FIELDS = {
     "predictions": ("id", "time", "version", "prediction", "probability", "probabilities", "latency_ms", "inputs"),
@@ -31,6 +34,19 @@ WHOLE = {
     "predictions": "(id IS NOT NULL AND instant IS NOT NULL AND version IS NOT NULL)",
     "feedback": "(id IS NOT NULL AND instant IS NOT NULL)",
 }
+
+
+class Drawn(NamedTuple):
+    """What `opened` gives: a connection whose tables `predictions` and `feedback` are the log's lines.
+
+    Values are text; `instant` is the time.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    share: float  # of all predictions, drawn by their ids
+    torn: int  # lines
+    broken: tuple[str, ...]  # names of files that cannot be read at all
+    sent: dict[str, tuple[str, ...]]  # field of `inputs` → its types in some lines, as `gitloop.contract` names them
 
 
 class Window(NamedTuple):
@@ -76,14 +92,24 @@ def read(log: Log, contract: Contract, since: datetime, until: datetime) -> pa.T
 @contextmanager
 def batches(log: Log, contract: Contract, since: datetime, until: datetime) -> Iterator[pa.RecordBatchReader]:
     """The same in parts, for a window that exceeds memory."""
-    shape, window = schema(contract), Window(_utc(since), _utc(until))
+    shape = schema(contract)
+    with opened(log, contract, since, until) as drawn:
+        yield drawn.connection.sql(query(contract)).to_arrow_reader(table.chunk(len(shape))).cast(shape)
+
+
+@contextmanager
+def opened(log: Log, contract: Contract, since: datetime, until: datetime, most: int | None = None) -> Iterator[Drawn]:
+    """The window's lines as they were written, with all feedback since its begin; of `most` predictions at most.
+
+    Ids are random, so that those below a bound are a fair draw: it holds the feedback of the same predictions, and
+    every repetition. Warns of torn lines. Raises `InputError` where the database cannot be read.
+    """
+    window = Window(_utc(since), _utc(until))
     with table.connect() as connection:
         if log.url or log.url_env:
-            _from_database(connection, log, contract, window)
+            yield _from_database(connection, log, contract, window, most)
         else:
-            _from_files(connection, Path(log.folder), contract, window)
-        query = connection.sql(_query(contract))
-        yield query.to_arrow_reader(table.chunk(len(shape))).cast(shape)
+            yield _from_files(connection, Path(log.folder), contract, window, most)
 
 
 def _columns(contract: Contract) -> dict[str, Column]:
@@ -95,8 +121,8 @@ def _utc(time: datetime) -> datetime:
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
-def _query(contract: Contract) -> str:
-    """From `predictions` and `feedback`, whose values are text, to typed columns."""
+def query(contract: Contract) -> str:
+    """SQL from `predictions` and `feedback`, whose values are text, to typed columns."""
     target = SQL.get(contract.columns[contract.target].type, "VARCHAR")
     own = {
         "_id": "id",
@@ -129,30 +155,55 @@ def _types(name: str, contract: Contract) -> dict[str, str]:
     return {field: _inputs(contract) if field == "inputs" else "VARCHAR" for field in FIELDS[name]}
 
 
-def _from_files(connection: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, window: Window) -> None:
+def _from_files(
+    connection: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, window: Window, most: int | None
+) -> Drawn:
     files: dict[str, list[Path]] = {name: [] for name in FIELDS}
     for part in parts(folder):
         hour = part.hour.replace(tzinfo=None)
         begun = part.name == "feedback" or hour < window.until + SLACK
         if begun and hour + HOUR > window.since - SLACK:
             files[part.name].append(part.path)
-    torn = 0
-    for name, paths in files.items():
-        _create(connection, name, _types(name, contract), paths, window)
-        [(count,)] = connection.execute(f"DELETE FROM {name} WHERE NOT {WHOLE[name]}").fetchall()
-        torn += count
+    torn, broken, share = 0, [], sampling.share(files["predictions"], most)
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as temporary:
+        for name, paths in files.items():
+            given, bad = sampling.readable(paths)
+            broken += bad
+            _create(connection, name, _types(name, contract))
+            for path in sampling.gathered(given, share, Path(temporary)):
+                _insert(connection, name, _types(name, contract), path, window)
+            [(count,)] = connection.execute(f"DELETE FROM {name} WHERE NOT {WHOLE[name]}").fetchall()
+            torn += count
     if torn:
         ui.warn(f"{folder}: {torn:,} torn lines are left out")
+    for file in broken:
+        ui.warn(f"{folder / file}: cannot be read and is left out")
+    good, _ = sampling.readable(files["predictions"])
+    return Drawn(connection, share, torn, tuple(broken), sent(sampling.heads(good, LOOKED_AT)))
 
 
-def _create(
-    connection: duckdb.DuckDBPyConnection, name: str, types: dict[str, str], files: list[Path], window: Window
+def sent(lines: Iterable[str | bytes]) -> dict[str, tuple[str, ...]]:
+    """The fields of `inputs` and the types of their values, nulls not counted, in lines of the log."""
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        try:
+            inputs = dict(json.loads(line)["inputs"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        for name, value in inputs.items():
+            kind = "boolean" if isinstance(value, bool) else "numeric" if isinstance(value, int | float) else "text"
+            found.setdefault(name, set()).update(() if value is None else (kind,))
+    return {name: tuple(sorted(kinds)) for name, kinds in sorted(found.items())}
+
+
+def _create(connection: duckdb.DuckDBPyConnection, name: str, types: dict[str, str]) -> None:
+    connection.execute(f"CREATE TABLE {name} ({', '.join(map(' '.join, types.items()))}, instant TIMESTAMP)")
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, name: str, types: dict[str, str], path: Path, window: Window
 ) -> None:
-    """A table `name` of the window's lines, and of those that are torn."""
-    if not files:
-        connection.execute(f"CREATE TABLE {name} ({', '.join(map(' '.join, types.items()))}, instant TIMESTAMP)")
-        return
-    listed = ", ".join(literal(path) for path in files)
+    """The window's lines in a file, and those that are torn, into the table `name`."""
     columns = ", ".join(f"{field}: {literal(kind)}" for field, kind in types.items())
     inside = (
         f"instant >= {_literal(window.since)} AND instant < {_literal(window.until)}"
@@ -161,26 +212,34 @@ def _create(
     )
     # Of a line that is no JSON every field is null.
     lines = (
-        f"SELECT *, {AT} AS instant FROM read_json([{listed}], columns = {{{columns}}}, format = 'newline_delimited', "
-        "ignore_errors = true)"
+        f"SELECT *, {AT} AS instant FROM read_json({literal(path)}, columns = {{{columns}}}, "
+        "format = 'newline_delimited', ignore_errors = true)"
     )
-    connection.execute(f"CREATE TABLE {name} AS FROM ({lines}) WHERE ({inside}) OR NOT {WHOLE[name]}")
+    connection.execute(f"INSERT INTO {name} FROM ({lines}) WHERE ({inside}) OR NOT {WHOLE[name]}")
 
 
 def _literal(time: datetime) -> str:
     return f"TIMESTAMP {literal(time.isoformat(sep=' '))}"
 
 
-def _from_database(connection: duckdb.DuckDBPyConnection, log: Log, contract: Contract, window: Window) -> None:
+def _from_database(
+    connection: duckdb.DuckDBPyConnection, log: Log, contract: Contract, window: Window, most: int | None
+) -> Drawn:
     from gitloop.serving import database
 
     for name in FIELDS:
-        _create(connection, name, _types(name, contract), [], window)
+        _create(connection, name, _types(name, contract))
+    share = sampling.fraction(database.count(log, *window), most) if most else 1.0
+    below = sampling.below(share) if share < 1 else None
     parsed = f"json_transform(inputs, {literal(json.dumps(dict.fromkeys(_columns(contract), 'VARCHAR')))}) AS inputs"
-    for name, rows in database.stored(log, window.since, window.until, FIELDS):
+    looked: list[str] = []
+    for name, rows in database.stored(log, *window, FIELDS, below):
         values = zip(*rows, strict=True)
         held = pa.table({field: pa.array(one, pa.string()) for field, one in zip(FIELDS[name], values, strict=True)})
         connection.register("held", held)
         replaced = f"REPLACE ({parsed})" if name == "predictions" and _columns(contract) else ""
         connection.execute(f"INSERT INTO {name} SELECT * {replaced}, {AT} FROM held")
+        if name == "predictions" and not looked:
+            looked = [f'{{"inputs": {one}}}' for one in held.column("inputs").to_pylist()[:LOOKED_AT]]
         connection.unregister("held")
+    return Drawn(connection, share, 0, (), sent(looked))

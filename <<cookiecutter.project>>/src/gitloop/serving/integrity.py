@@ -15,6 +15,7 @@ from gitloop.serving.signature import FILE
 
 MANIFEST, EXPECTED = "manifest.json", "expected.json"
 LINEAGE, METRICS, CARD = "lineage.json", "metrics.json", "card.md"
+REFERENCE = "reference.parquet"
 MEND = "run `dvc checkout model`, or `dvc repro package`"
 
 

@@ -23,12 +23,11 @@ from gitloop.modeling.card import card
 from gitloop.modeling.store import Model
 from gitloop.serving import runtime
 from gitloop.serving.compile import Compiled, compiled
-from gitloop.serving.integrity import CARD, EXPECTED, LINEAGE, MANIFEST, METRICS
+from gitloop.serving.integrity import CARD, EXPECTED, LINEAGE, MANIFEST, METRICS, REFERENCE
 from gitloop.serving.runtime import MODELS, TOLERANCE
 from gitloop.serving.signature import FILE, Signature
 from gitloop.settings import Settings
 
-REFERENCE = "reference.parquet"
 ROWS = 10  # whose scores are checked wherever the model is loaded
 MADE_BY = ("data", "features", "candidate", "tuning", "evaluation")  # the parameters that a model follows from
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "pyarrow", "scikit-learn", "skl2onnx", "skops")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import call, commands, monitoring, pipeline, push, scale, scoring, serving
+from benchmarks import call, commands, monitoring, own, pipeline, push, scale, scoring, serving
 
 ALL = {
     "help": commands.help_text,
@@ -18,6 +18,8 @@ ALL = {
     "soak": serving.soak,
     "scoring": scoring.against_chunks,
     "scoring-memory": scoring.flat,
+    "init": own.init,
+    "first-model": own.first_model,
     "monitoring": monitoring.against_evidently,
     "monitoring-large": monitoring.ten_million,
     "alarms": monitoring.false_alarms,

@@ -124,7 +124,8 @@ def git(*arguments: str, check: bool = True) -> str:
 
 
 def next_steps() -> str:
-    edit = "" if ANSWERS["start"] == "flights" else "\n  $EDITOR conf/data/own.yaml  # say what your table holds"
+    own = "\n  .venv/bin/gitloop init TABLE --target COLUMN   # your own table, a file or a database's URL"
+    edit = "" if ANSWERS["start"] == "flights" else own
     return f"""
 {ANSWERS["project"]} is ready. Next:
   cd {Path.cwd()}

@@ -138,9 +138,10 @@ def test_every_file_in_conf_composes(template: Path) -> None:
     tried = 0
     for group in sorted(path for path in (template / "conf").iterdir() if path.is_dir() and path.name != "candidate"):
         for choice in sorted(group.glob("*.yaml")):
-            parse(config.compose(template, [f"{group.name}={choice.stem}"]))
+            added = "+" if group.name == "preset" else ""  # a preset is no choice that is always made
+            parse(config.compose(template, [f"{added}{group.name}={choice.stem}"]))
             tried += 1
-    assert tried >= 7
+    assert tried >= 9
 
 
 def test_an_unknown_override_is_refused(template: Path) -> None:
@@ -158,3 +159,15 @@ def test_dvc_itself_refuses_an_unknown_override(conf: Path) -> None:
     )
     assert done.returncode != 0
     assert "Could not override 'data.windw'" in done.stderr + done.stdout
+
+
+def test_a_preset_is_for_once(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was composed with it is out of step with conf/, so that it is not committed unseen."""
+    assert main(["params", "+preset=quick"]) == 0
+    assert "written from conf/ +preset=quick" in capsys.readouterr().out
+    assert yaml.safe_load((conf / "params.yaml").read_text())["tuning"]["method"] == "none"
+    assert main(["params", "--check", "+preset=quick"]) == 0
+    assert main(["params", "--check"]) == 1
+    assert "tuning.method" in capsys.readouterr().err
+    assert main(["params"]) == 0
+    assert yaml.safe_load((conf / "params.yaml").read_text())["tuning"]["method"] == "optuna"

@@ -60,6 +60,23 @@ VERBS: dict[str, Verb] = {
             _argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra's, for this once, such as +preset=quick"),
         ),
     ),
+    "init": Verb(
+        "gitloop.data.init",
+        "declare your own table: read it, infer its contract, choose it",
+        "gitloop init customers.csv --target churned",
+        (
+            _argument(
+                "source", help="a CSV or Parquet file, folder or URL, a database's URL, or env:NAME that holds one"
+            ),
+            _argument("--target", metavar="COLUMN", required=True, help="what is predicted"),
+            _argument(
+                "--task", choices=("binary", "multiclass", "regression"), help="(default: what the target shows)"
+            ),
+            _argument("--query", metavar="TABLE", help="of a database: a table's name, or a SELECT"),
+            _argument("--name", help="of the file in conf/data/ (default: as the source is called)"),
+            _argument("--force", action="store_true", help="write over a file of this name"),
+        ),
+    ),
     "ingest": Verb("gitloop.data.ingest", "read the source's window into a table", "gitloop ingest"),
     "validate": Verb(
         "gitloop.data.validate", "check the table against the contract, set bad rows aside", "gitloop validate"

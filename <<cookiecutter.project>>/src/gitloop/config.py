@@ -39,13 +39,13 @@ def candidates(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / layout.CONF / "candidate").glob("*.yaml"))
 
 
-def sync(root: Path, check: bool) -> bool:
+def sync(root: Path, check: bool, overrides: list[str] | None = None) -> bool:
     """Bring the candidate list of conf/config.yaml and params.yaml in step with conf/; True if anything changed.
 
     With `check` nothing is written and `Refused` says what is out of step.
     """
     listed = _list_candidates(root, check)
-    composed = compose(root)
+    composed = compose(root, overrides)
     for name in composed.get("candidate") or {}:
         if name not in listed:
             raise InputError(
@@ -134,6 +134,7 @@ def _difference(left: Any, right: Any, place: str = "") -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """`gitloop params [--check]`."""
-    changed = sync(Path(), arguments.check)
-    print(f"{layout.PARAMS}: {'written from conf/' if changed else 'in step with conf/'}")
+    """`gitloop params [--check] [OVERRIDE ...]`."""
+    changed = sync(Path(), arguments.check, arguments.overrides)
+    of = " ".join([f"{layout.CONF}/", *arguments.overrides])
+    print(f"{layout.PARAMS}: {'written from' if changed else 'in step with'} {of}")

@@ -16,6 +16,7 @@ import pytest
 from gitloop import layout
 from gitloop.cli import main
 from gitloop.data import profile
+from gitloop.settings import load
 
 Columns = dict[str, dict[str, Any]]
 Make = Callable[..., Path]
@@ -96,8 +97,6 @@ def test_the_same_data_give_the_same_bytes(odd_repository: Path) -> None:
 def test_large_slices_are_drawn_from(
     odd_repository: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], capsys: Any
 ) -> None:
-    from gitloop.settings import load
-
     data = load().data
     drawn = profile.sample(layout.TRAIN, data, 50)
     assert len(drawn) == 50
@@ -109,6 +108,20 @@ def test_large_slices_are_drawn_from(
     monkeypatch.setattr(profile, "ROWS", 150)
     assert main(["profile"]) == 0
     assert "100 to test on (current); shown: at most 150 of each, drawn at random." in capsys.readouterr().out
+
+
+def test_a_wide_table_is_shown_in_part(
+    odd_repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = load().data
+    named = profile.first(list(data.kept), data)
+    assert {*named} == {*data.kept}
+    monkeypatch.setattr(profile, "COLUMNS", 5)
+    kept = profile.first(list(data.kept), data)
+    assert len(kept) == 5
+    assert data.target in kept
+    assert main(["profile"]) == 0
+    assert "features more are not shown." in capsys.readouterr().out + layout.PROFILE.read_text()
 
 
 def test_names_and_bytes_that_look_like_random_ones_are_numbered() -> None:

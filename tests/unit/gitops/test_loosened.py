@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
 
 from gitloop.modeling.loosened import Looser, at, bounds, verdicts
-from gitloop.settings import Gates
+from gitloop.settings import Gates, parse
 
 GATES: dict[str, Any] = {
     "floor": {"roc_auc": 0.65, "log_loss": 0.5},
@@ -80,3 +81,16 @@ def test_only_a_bound_that_a_new_model_needs_refuses_it() -> None:
 def test_bounds_that_cannot_be_read_are_not_compared() -> None:
     assert at(None) is None
     assert at("0" * 40) is None
+
+
+def test_another_target_begins_anew(params: dict[str, Any], root: Any) -> None:
+    """Whoever turns to another table does not inherit the bounds of the last one; the same target does."""
+    where = root(params)
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "First"]):
+        subprocess.run(["git", *command], cwd=where, check=True)
+    now = parse(params).data
+    was = at("HEAD", now)
+    assert was is not None
+    assert was.gap == params["gates"]["gap"]
+    assert at("HEAD", now.model_copy(update={"name": "other"})) is None
+    assert at("HEAD", now.model_copy(update={"task": "regression"})) is None

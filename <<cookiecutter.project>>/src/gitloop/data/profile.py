@@ -24,6 +24,7 @@ from gitloop.settings import Data
 
 UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}(?![0-9a-f])")
 SLICES = (layout.TRAIN, layout.TEST)
+COLUMNS = 60  # each is half a second and 50 KB
 ROWS = 20_000  # drawn from each slice: the page tells what is there, to the eye's precision
 
 
@@ -33,8 +34,9 @@ def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb ha
     rows = [table.metadata(path, "gitloop split").num_rows for path in SLICES]
     slices = [sample(path, data, ROWS) for path in SLICES]
     shown = [name for name in data.kept if all(part[name].notna().any() for part in slices)]
-    html = page(slices[0][shown], slices[1][shown], data)
-    note = describe(data, rows, [name for name in data.kept if name not in shown])
+    few = [name for name in shown if name in first(shown, data)]
+    html = page(slices[0][few], slices[1][few], data)
+    note = describe(data, rows, [name for name in data.kept if name not in shown], len(shown) - len(few))
     write_text(layout.PROFILE, headed(stable(html), f"{data.name}: the data", note))
     ui.say(f"{layout.PROFILE}: {note[0]}")
 
@@ -49,10 +51,18 @@ def sample(path: Path, contract: Contract, most: int) -> pd.DataFrame:
     return frame
 
 
-def describe(data: Data, rows: list[int], empty: list[str]) -> list[str]:
+def first(names: list[str], contract: Contract) -> list[str]:
+    """As many columns as a page can show: all that are no plain feature, then features in their order."""
+    plain = [name for name in names if contract.columns[name].role == ("feature",)]
+    return [*(name for name in names if name not in plain), *plain][:COLUMNS]
+
+
+def describe(data: Data, rows: list[int], empty: list[str], more: int = 0) -> list[str]:
     """Sentences that say what is on the page and what is not."""
     drawn = f"; shown: at most {ROWS:,} of each, drawn at random" if max(rows) > ROWS else ""
     sentences = [f"{rows[0]:,} rows to train on (reference) and {rows[1]:,} to test on (current){drawn}."]
+    if more:
+        sentences.append(f"{more} features more are not shown.")
     if empty:
         sentences.append(f"Not shown, as a slice has no value of them: {', '.join(empty)}.")
     if any(column.has("pii", "ignored") for column in data.columns.values()):

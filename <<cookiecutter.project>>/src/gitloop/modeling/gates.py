@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         write_json(layout.COMPARISON, comparison)
     base = git.base()
     verdicts = [*judge(gates, evaluation, comparison["champion"]), behaviour(gates.behaviour, base)]
-    looser = loosened.bounds(gates, loosened.at(base), evaluation, comparison["champion"])
+    looser = loosened.bounds(gates, loosened.at(base, loaded.data), evaluation, comparison["champion"])
     verdicts += loosened.verdicts(looser, same=rivals.same(base))
     failed = [verdict for verdict in verdicts if verdict.passed is False]
     content = [verdict._asdict() for verdict in verdicts]

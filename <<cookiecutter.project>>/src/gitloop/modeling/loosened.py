@@ -11,7 +11,7 @@ from gitloop import git, layout
 from gitloop.errors import InputError
 from gitloop.modeling.metrics import greater_is_better
 from gitloop.modeling.verdicts import Evidence, Verdict, judge
-from gitloop.settings import Gates, parse
+from gitloop.settings import Data, Gates, parse
 
 MORE = frozenset({"baseline"})  # a larger bound is the stricter one; of the others the smaller
 
@@ -25,15 +25,17 @@ class Looser(NamedTuple):
     breaks: str = ""
 
 
-def at(base: str | None) -> Gates | None:
-    """The bounds at a commit; None where they cannot be read."""
+def at(base: str | None, now: Data | None = None) -> Gates | None:
+    """The bounds at a commit; None where they cannot be read, or held a model of something else than `now` declares."""
     params = git.content(base, layout.PARAMS) if base else None
     if params is None:
         return None
     try:
-        return parse(yaml.safe_load(params)).gates
+        was = parse(yaml.safe_load(params))
     except (InputError, yaml.YAMLError):
         return None
+    other = now is not None and (was.data.target, was.data.task) != (now.target, now.task)
+    return None if other else was.gates
 
 
 def bounds(now: Gates, was: Gates | None, evaluation: Evidence, comparison: Evidence) -> list[Looser]:

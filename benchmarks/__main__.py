@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import call, commands, monitoring, own, pipeline, push, scale, scoring, serving
+from benchmarks import call, commands, monitoring, own, pipeline, push, registry, scale, scoring, serving
 
 ALL = {
     "help": commands.help_text,
@@ -13,6 +13,8 @@ ALL = {
     "scale": scale.ten_million,
     "pipeline": pipeline.against_one_script,
     "push": push.a_push,
+    "versions": registry.versions,
+    "deploys": registry.deploys,
     "call": call.one_row,
     "serving": serving.against_peers,
     "soak": serving.soak,

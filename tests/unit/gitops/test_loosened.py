@@ -92,5 +92,9 @@ def test_another_target_begins_anew(params: dict[str, Any], root: Any) -> None:
     was = at("HEAD", now)
     assert was is not None
     assert was.gap == params["gates"]["gap"]
-    assert at("HEAD", now.model_copy(update={"name": "other"})) is None
+    assert at("HEAD", now.model_copy(update={"name": "other"})) == was  # a name is no way out
+    columns = {name.replace(now.target, "other"): one for name, one in params["data"]["columns"].items()}
+    other = parse({**params, "data": {**params["data"], "columns": columns}}).data
+    assert other.target == "other"
+    assert at("HEAD", other) is None
     assert at("HEAD", now.model_copy(update={"task": "regression"})) is None

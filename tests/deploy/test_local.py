@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from deployed import Site
+from killing import killed
 from project import edit
 from repositories import git
 from service import free_port
@@ -166,6 +167,7 @@ def test_what_was_killed_runs_again(site: Site) -> None:
 
 
 # Where a deploy of another version is killed: before the call that is named, or after it.
+IMPORTS = "from gitloop.gitops import place, running, stages"
 POINTS = (
     ("running", "prepared", "before"),
     ("place.processes", "start", "after"),
@@ -177,15 +179,6 @@ POINTS = (
     ("stages.origin", "push", "before"),
     ("stages.origin", "push", "after"),
 )
-KILL = """
-import os, signal
-from gitloop.gitops import place, running, stages
-real = {where}.{name}
-def killed(*given, **named):
-    found = real(*given, **named) if {after} else None
-    os.kill(os.getpid(), signal.SIGKILL)
-{where}.{name} = killed
-"""
 
 
 def test_killed_anywhere_and_run_again_it_ends_the_same(site: Site) -> None:
@@ -195,7 +188,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(site: Site) -> None:
         for where, name, when in POINTS:
             wanted = "v0.2.0" if given[-1] == "v0.1.0" else "v0.1.0"
             site.wants(wanted)
-            done = site.deploy("--push", code=KILL.format(where=where, name=name, after=when == "after"))
+            done = site.deploy("--push", code=killed(IMPORTS, where, name, when))
             assert done.returncode == -signal.SIGKILL, (where, name, when, done.stderr)
             done = site.deploy("--push")
             assert done.returncode == 0, (where, name, when, done.stderr)

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from deployed import Site, environment
+from killing import killed
 from project import edit
 from repositories import git
 from service import SOURCE
 
 TAG = "model@v0.1.0"
+IMPORTS = "from gitloop.gitops import local, register, release"
+RUN = "from gitloop.cli import main; main(['release', '--push'])"
 POINTS = (
     ("release", "_build", "before"),
     ("release.build", "_export", "before"),
@@ -25,17 +28,6 @@ POINTS = (
     ("local.Local", "publish", "before"),
     ("local.Local", "publish", "after"),
 )
-KILL = """
-import os, signal
-from gitloop.cli import main
-from gitloop.gitops import local, register, release
-real = {where}.{name}
-def killed(*given, **named):
-    found = real(*given, **named) if {after} else None
-    os.kill(os.getpid(), signal.SIGKILL)
-{where}.{name} = killed
-main(["release", "--push"])
-"""
 
 
 @pytest.fixture
@@ -88,8 +80,8 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(merged: Site, tmp_path: 
         git(origin, "tag", "--delete", TAG, check=False)
         git(origin, "update-ref", "-d", f"refs/gitloop/releases/{TAG}")
         home = tmp_path / f"home-{number}"
-        killed = release(merged, home, KILL.format(where=where, name=name, after=when == "after"))
-        assert killed.returncode == -signal.SIGKILL, (where, name, when, killed.stderr)
+        ended = release(merged, home, f"{killed(IMPORTS, where, name, when)}\n{RUN}")
+        assert ended.returncode == -signal.SIGKILL, (where, name, when, ended.stderr)
         done = release(merged, home)
         assert done.returncode == 0, (where, name, when, done.stderr)
         assert state(merged) == wanted, (where, name, when)

@@ -231,9 +231,22 @@ VERBS: dict[str, Verb] = {
         "look at a window of predictions beside what their model was trained on",
         "gitloop monitor --since 2013-04-01 --until 2013-04-08",
         (
+            _argument(
+                "--environment", metavar="NAME", help="read the log of what is deployed there, if that is this machine"
+            ),
             _argument("--since", metavar="TIME", help="predictions from this time on, UTC (default: a window before)"),
             _argument("--until", metavar="TIME", help="predictions before this time, UTC (default: this midnight)"),
         ),
+    ),
+    "recall": Verb(
+        "gitloop.gitops.windows",
+        "bring the windows that were looked at before, from branch monitoring",
+        "gitloop recall",
+    ),
+    "act": Verb(
+        "gitloop.gitops.act",
+        "do what was decided: an issue, a proposal to retrain, or one to take a version down",
+        "gitloop act",
     ),
     "decide": Verb(
         "gitloop.monitoring.decide",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def program(name: str) -> str:
 def data_conf(name: str) -> Path:
     """The file that declares the source, the window and the contract."""
     return CONF / "data" / f"{name}.yaml"
+
+
+def deployments() -> Path:
+    """What holds `.deploy/`: the clone; in Actions, which cleans that, a folder of the runner's user."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return Path.cwd()
+    return Path.home() / ".gitloop" / os.environ.get("GITHUB_REPOSITORY", "")
 
 
 def environment(name: str) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from killing import killed
 from project import environment
 from repositories import git
 
@@ -198,23 +199,11 @@ def test_in_a_workflow_the_proposal_is_checked(versions: Commit, monkeypatch: py
     assert [(one["workflow"], one["ref"]) for one in here.dispatches()] == [("train.yml", "gitloop/promote-production")]
 
 
-KILL = """
-import os, signal
-from gitloop.cli import main
-from gitloop.gitops import local, promote, proposal
-real = {where}.{name}
-def killed(*given, **named):
-    found = real(*given, **named) if {after} else None
-    os.kill(os.getpid(), signal.SIGKILL)
-{where}.{name} = killed
-main(["promote"])
-"""
-
-
 def test_killed_anywhere_and_run_again_it_ends_the_same(versions: Commit) -> None:
     for where, name in (("proposal", "commit"), ("proposal.origin", "push"), ("local.Local", "propose")):
-        for after in (False, True):
-            command = [sys.executable, "-c", KILL.format(where=where, name=name, after=after)]
+        for when in ("before", "after"):
+            code = killed("from gitloop.gitops import local, promote, proposal", where, name, when)
+            command = [sys.executable, "-c", f"{code}\nfrom gitloop.cli import main; main(['promote'])"]
             done = subprocess.run(command, env=environment(Path()), check=False)
             assert done.returncode == -signal.SIGKILL
             assert main(["promote"]) == 0

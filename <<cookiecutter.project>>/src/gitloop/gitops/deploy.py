@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitloop import layout, ui
@@ -64,11 +62,10 @@ def _local(name: str, wanted: Environment, version: Version | None, public: bool
 
 
 def place(name: str, wanted: Environment) -> Place:
-    """Where it runs on this machine: below the clone; in Actions, which cleans that, below the home of the runner."""
+    """Where it runs on this machine."""
     from gitloop.gitops.place import Place
 
-    ours = Path.home() / ".gitloop" / os.environ.get("GITHUB_REPOSITORY", "")
-    return Place(name, wanted.local.port, ours if actions.running() else Path.cwd())
+    return Place(name, wanted.local.port, layout.deployments())
 
 
 def _tell(name: str, version: str, problems: list[str], log: list[str]) -> None:

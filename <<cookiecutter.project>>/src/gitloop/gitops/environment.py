@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 from gitloop import layout
 from gitloop.contract import Frozen
 from gitloop.errors import InputError
+from gitloop.gitops.lines import replaced
 from gitloop.gitops.registry import Registry, Version
 from gitloop.settings import keys, nearest
 
@@ -204,12 +205,8 @@ def moved(name: str, content: bytes, version: str) -> bytes:
     Raises `InputError` where the file is wrong, or the name is none of a version.
     """
     now = parse(name, content).version
-    row, column = YAML().load(content).lc.value("version")
-    lines = content.decode("utf-8").splitlines(keepends=True)
-    value = re.match(rf"""(["']?){re.escape(now)}\1""", lines[row][column:])
-    if value is None:
+    changed = replaced(content, ["version"], version)
+    if changed is None:
         raise InputError(f"{layout.environment(name)}: version: cannot be changed; write `version: {now}`, on one line")
-    lines[row] = lines[row][:column] + version + lines[row][column + value.end() :]
-    changed = "".join(lines).encode("utf-8")
     parse(name, changed)
     return changed

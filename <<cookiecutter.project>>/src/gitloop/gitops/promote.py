@@ -28,15 +28,15 @@ def run(arguments: argparse.Namespace) -> None:
         if not names:
             ui.say("every environment follows the newest version: nothing to propose")
         for name in names:
-            _propose(found, base, name, version, "promote")
+            propose(found, base, name, version, "promote")
         return
     name = arguments.name
     if arguments.verb == "retire":
-        _propose(found, base, name, None, "retire")
+        propose(found, base, name, None, "retire")
         return
     now = environment.parse(name, _content(base, name)).version
     back = found.named(arguments.version) if arguments.version else _back(found, name, now)
-    _propose(found, base, name, back, "rollback")
+    propose(found, base, name, back, "rollback")
 
 
 def _led(base: str) -> list[str]:
@@ -54,8 +54,11 @@ def _back(found: Registry, name: str, now: str) -> Version:
     return version
 
 
-def _propose(found: Registry, base: str, name: str, version: Version | None, kind: str) -> None:
-    """Open the pull request or bring it up to date; nothing where main says so already, or people said not now."""
+def propose(found: Registry, base: str, name: str, version: Version | None, kind: str, why: str = "") -> None:
+    """Open the pull request or bring it up to date; nothing where main says so already, or people said not now.
+
+    `why` is a sentence that the body begins with.
+    """
     path, content = layout.environment(name), _content(base, name)
     current = environment.parse(name, content)
     to = version.name if version else NONE
@@ -73,7 +76,7 @@ def _propose(found: Registry, base: str, name: str, version: Version | None, kin
     made = proposal.commit(base, {path: environment.moved(name, content, to)}, title)
     was = _runs(found, name, current)
     comparison = _compared(was, version) if was and version else None
-    text = promotion.body(found, name, was, version, kind, comparison)
+    text = promotion.body(found, name, was, version, kind, comparison, why)
     pull = proposal.propose(branch, made, title, text, f"gitloop:{kind}")
     ui.say(f"{title}: {pull.url or f'pull request {pull.number}'}")
     actions.output(pull=pull.number)

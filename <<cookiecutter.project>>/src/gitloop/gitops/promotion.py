@@ -18,21 +18,28 @@ WORDS = {"promote": "Deploys", "rollback": "Goes back to", "retire": "Takes down
 
 
 def body(
-    found: Registry, name: str, was: Version | None, now: Version | None, kind: str, comparison: Any = None
+    found: Registry,
+    name: str,
+    was: Version | None,
+    now: Version | None,
+    kind: str,
+    comparison: Any = None,
+    why: str = "",
 ) -> str:
     """Markdown for the pull request that moves an environment from a version to another, or to none.
 
     `comparison`: of the two on the same rows, as `gitloop compare` writes it; None without one.
     """
     runs = f"where {was.name if was else 'nothing'} runs"
+    because = f"{plain(why, 1000)}\n\n" if why else ""
     if now is None:
         text = (
             f"Takes down {was.name if was else 'the model'} in `{name}`. When this is merged, callers are answered 503 "
             "with a notice; nothing is deleted.\n\n"
         )
-        return limits.fit(text, [_back(name)])
+        return limits.fit(because + text, [_back(name)])
     about = _evidence(was, now, comparison)
-    head = f"{WORDS[kind]} {now.name} in `{name}`, {runs}. Merging this deploys it.\n\n"
+    head = because + f"{WORDS[kind]} {now.name} in `{name}`, {runs}. Merging this deploys it.\n\n"
     failed = [one["rule"] for one in (about.gates or {}).get("verdicts", ()) if one["passed"] is False]
     if failed:
         head += f"⚠️ Gates that failed: {plain(', '.join(failed))}.\n\n"

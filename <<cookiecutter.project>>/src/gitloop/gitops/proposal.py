@@ -13,16 +13,20 @@ from gitloop.gitops import actions, forge, origin
 from gitloop.gitops.forge import Pull
 
 
-def commit(base: str, files: Mapping[Path, bytes], message: str) -> str:
-    """A commit on `base` with other contents of some files. The work tree and its index are left as they are."""
+def commit(base: str | None, files: Mapping[Path, bytes], message: str) -> str:
+    """A commit on `base`, or without one before it, with other contents of some files.
+
+    The work tree and its index are left as they are.
+    """
     with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git.git("read-tree", base, environment=index)
+        git.git("read-tree", base or "--empty", environment=index)
         for path, content in files.items():
             blob = git.written(content)
             git.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path.as_posix()}", environment=index)
         tree = git.git("write-tree", environment=index)
-    return git.git("commit-tree", tree, "-p", base, "-m", message, environment=actions.identity())
+    parents = ("-p", base) if base else ()
+    return git.git("commit-tree", tree, *parents, "-m", message, environment=actions.identity())
 
 
 def propose(branch: str, made: str, title: str, body: str, label: str) -> Pull:

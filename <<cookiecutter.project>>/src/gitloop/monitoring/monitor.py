@@ -19,12 +19,24 @@ DAY = timedelta(days=1)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """`gitloop monitor [--since T] [--until T]`."""
+    """`gitloop monitor [--environment NAME] [--since T] [--until T]`."""
     loaded = settings.load()
+    if arguments.environment:
+        loaded = deployed(loaded, arguments.environment)
     now = datetime.now(UTC).replace(tzinfo=None)
     since, until = window(arguments.since, arguments.until, loaded.monitoring.window, now)
     result = monitor(loaded, since, until, now=now, lookup=references.found)
     show(result)
+
+
+def deployed(loaded: Settings, name: str) -> Settings:
+    """With the prediction log of what was deployed to an environment on this machine; a database's is its own."""
+    log = loaded.serving.log
+    if log is None or log.url_env or Path(log.folder).is_absolute():
+        return loaded
+    there = layout.deployments() / layout.DEPLOYED / name / log.folder
+    moved = loaded.serving.model_copy(update={"log": log.model_copy(update={"folder": str(there)})})
+    return loaded.model_copy(update={"serving": moved})
 
 
 def monitor(

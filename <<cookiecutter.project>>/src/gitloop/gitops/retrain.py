@@ -1,0 +1,129 @@
+"""A retraining is a pull request of one line: the end of the data's window moves. CI trains, people decide."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+
+from gitloop import config, git, layout, ui
+from gitloop.errors import InputError, Refused
+from gitloop.gitops import actions, charts, forge, limits, proposal
+from gitloop.gitops.lines import replaced
+from gitloop.gitops.markdown import Part, plain
+from gitloop.modeling.report import Section
+from gitloop.monitoring.decide import Decision
+from gitloop.monitoring.findings import Result
+
+BRANCH, LABEL = "gitloop/retrain", "gitloop:retrain"
+SHOWN = 12  # windows
+
+
+def propose(base: str, decision: Decision, history: Sequence[Result]) -> None:
+    """Open the pull request on main's commit `base`, or bring it up to date.
+
+    Nothing where the window ends as late already, or where the same evidence was answered with not now. Raises
+    `Refused` where the window has no end to move.
+    """
+    assert decision.until is not None  # noqa: S101 -- there is a window, or nothing would be wanted
+    files, was = moved(base, datetime.fromisoformat(decision.until))
+    if not files:
+        ui.say(f"the data's window ends at {was} already: nothing to propose; `make train` reads what is new in it")
+        return
+    here, mark = forge.here(), evidence(decision)
+    before = [one for one in here.pulls(head=BRANCH, state="all") if one.state != "merged"]
+    opened = any(one.state == "open" for one in before)
+    if not opened and before and mark in before[-1].body:
+        ui.say("a retraining for this was proposed and closed, which means not now")
+        return
+    if not opened and decision.action != "retrain":
+        return
+    title = f"Retrain with data until {decision.until[:10]}"
+    made = proposal.commit(base, files, title)
+    pull = proposal.propose(BRANCH, made, title, body(decision, history, was, mark), LABEL)
+    ui.say(f"{title}: {pull.url or f'pull request {pull.number}'}")
+    actions.output(pull=pull.number)
+
+
+def moved(base: str, end: datetime) -> tuple[dict[Path, bytes], str]:
+    """The files of a commit in which the window ends at `end`, and where it ends now; no files where that is later."""
+    params = yaml.safe_load(git.content(base, layout.PARAMS) or b"{}")
+    path = layout.data_conf(params["data"]["name"])
+    until = (params["data"].get("window") or {}).get("until")
+    if until is None:
+        raise Refused(
+            f"{path}: window.until: is null, so there is no end to move: each training reads all there is; "
+            "`gitloop dispatch train.yml` on a branch"
+        )
+    if datetime.fromisoformat(str(until)) >= end:
+        return {}, str(until)
+    content = git.content(base, path)
+    shown = end.date().isoformat() if end == datetime.combine(end.date(), datetime.min.time()) else end.isoformat()
+    changed = None if content is None else replaced(content, ["window", "until"], shown)
+    if changed is None:
+        raise InputError(f"{path}: window.until: cannot be moved; write it as `until: 2013-04-01`, on one line")
+    return {path: changed, layout.PARAMS: _composed(base, path, changed)}, str(until)
+
+
+def _composed(base: str, path: Path, content: bytes) -> bytes:
+    """params.yaml as conf/ of the commit composes to it, with another content of one file."""
+    archive = git.archive(base, layout.CONF.as_posix())
+    if archive is None:
+        raise InputError(f"{layout.CONF}: is not in {base[:10]}; commit it")
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+            packed.extractall(folder, filter="data")
+        (Path(folder) / path).write_bytes(content)
+        config.sync(Path(folder), check=False)
+        return (Path(folder) / layout.PARAMS).read_bytes()
+
+
+def evidence(decision: Decision) -> str:
+    """A line that is the same for the same reasons, whatever the numbers and the window."""
+    reasons = sorted({(one.kind, one.column or "", one.slice or "") for one in decision.evidence})
+    return forge.line(f"evidence-{hashlib.sha256(repr((decision.version, reasons)).encode()).hexdigest()[:16]}")
+
+
+def body(decision: Decision, history: Sequence[Result], was: str, mark: str) -> str:
+    """What a reviewer decides from."""
+    known = [one for one in history if one.version == decision.version or one.status != "judged"][-SHOWN:]
+    rows: list[list[object]] = [
+        [one.kind, " ".join(filter(None, (one.column, one.slice))) or None, one.value, one.bound, one.rows]
+        for one in decision.evidence
+    ]
+    parts = [
+        Part(Section("What was found", ["what", "where", "value", "bound", "rows"], rows)),
+        _windows(known),
+        Part(
+            Section("What this changes", (), ()),
+            more=f"The end of the data's window, from {plain(was)} to {plain(str(decision.until))}, one line. The run "
+            "of this branch trains with it and says whether the new model is better, on rows that neither has seen.",
+        ),
+        Part(Section("Not now?", (), (), "Close this pull request: it is not opened again for these reasons.")),
+    ]
+    return limits.fit(f"{mark}\n{plain(decision.why, 2000)}\n\n", parts)
+
+
+def _windows(known: Sequence[Result]) -> Part:
+    rows: list[list[object]] = []
+    points: list[tuple[str, float | None]] = []
+    metric = ""
+    for one in known:
+        part = one.versions.get(one.version or "")
+        found = next(iter((part.truth.metrics if part and part.truth else {}).items()), None)
+        value = found[1].get("value") if found else None
+        metric = found[0] if found else metric
+        drifted = sum(column.drifted for column in part.columns.values()) if part else None
+        coverage = part.truth.coverage if part and part.truth else None
+        rows.append([one.until[:16], one.status, one.rows, drifted, value, coverage])
+        points.append((one.until[:10], value))
+    header = ["window to", "status", "predictions", "columns that drifted", metric or "metric", "share with truth"]
+    drawn = [(name, value) for name, value in points if value is not None]
+    chart = charts.bars(f"{metric} by window", metric, drawn) if len(drawn) > 1 else ""
+    return Part(Section("The windows", header, rows), more=chart)

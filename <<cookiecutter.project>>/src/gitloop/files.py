@@ -87,6 +87,13 @@ def read_json(path: Path, made_by: str) -> Any:
         raise InputError(f"{path}: is not valid JSON ({error}); run `{made_by}` again") from error
 
 
+def locked(lock: bytes | None, path: Path) -> str | None:
+    """The hash that a dvc.lock records of an output; None where it has none of it."""
+    stages = (parse_yaml(lock) or {}).get("stages", {}) if lock else {}
+    outs = [out for stage in stages.values() for out in stage.get("outs", ())]
+    return next((out.get("md5") for out in outs if out["path"] == path.as_posix()), None)
+
+
 def parse_yaml(content: bytes) -> Any:
     """Read YAML that gitloop wrote. Raises `yaml.YAMLError`."""
     return yaml.load(content, Loader=Loader)  # noqa: S506 -- the safe loader

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gitloop.errors import InputError
@@ -53,9 +56,15 @@ def contents(wanted: Iterable[tuple[str, Path]]) -> dict[tuple[str, Path], bytes
     return found
 
 
-def written(content: bytes) -> str:
-    """The hash of a blob that now holds this."""
-    return _run(("hash-object", "-w", "--stdin"), None, given=content).stdout.decode().strip()
+def tree(files: Mapping[Path, bytes], base: str | None = None) -> str:
+    """A tree that holds these files, beside what `base` has; the work tree and its index are left as they are."""
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git("read-tree", base or "--empty", environment=index)
+        for path, content in files.items():
+            blob = _run(("hash-object", "-w", "--stdin"), None, given=content).stdout.decode().strip()
+            git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path.as_posix()}", environment=index)
+        return git("write-tree", environment=index)
 
 
 def same(revision: str | None, *paths: Path) -> bool:
@@ -65,10 +74,14 @@ def same(revision: str | None, *paths: Path) -> bool:
     )
 
 
-def archive(revision: str, path: str) -> bytes | None:
-    """A folder as it is in a revision, as a tar file; None where it is not there."""
+def extracted(revision: str, path: str, folder: Path) -> bool:
+    """Write a folder as it is in a revision below another; False where it is not there."""
     done = _run(("archive", revision, path), None)
-    return None if done.returncode else done.stdout
+    if done.returncode:
+        return False
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as packed:
+        packed.extractall(folder, filter="data")
+    return True
 
 
 def commit(revision: str) -> str | None:

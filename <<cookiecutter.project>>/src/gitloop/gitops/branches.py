@@ -6,7 +6,6 @@ that deliver at a time the one of the later commit wins, in whatever order they 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -49,21 +48,11 @@ def deliver(name: str, files: Mapping[str, str], says: str, public: bool) -> str
 
 def written(files: Mapping[str, str]) -> str:
     """The tree that holds these files, whatever the work tree and its index hold, and Git's configuration of text."""
-    inside = git.git("rev-parse", "--absolute-git-dir")
-    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
-        root = Path(folder) / "tree"
-        root.mkdir()
-        for name, text in files.items():
-            pure = PurePosixPath(name)
-            if pure.is_absolute() or ".." in pure.parts:
-                raise ValueError(f"{name}: leads out of the branch")
-            path = root / pure
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-        where = {"GIT_DIR": inside, "GIT_WORK_TREE": str(root), "GIT_INDEX_FILE": str(Path(folder) / "index")}
-        text_as_it_is = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.autocrlf", "GIT_CONFIG_VALUE_0": "false"}
-        git.git("add", "--all", "--force", ".", environment=where | text_as_it_is, root=root)
-        return git.git("write-tree", environment=where, root=root)
+    for name in files:
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise ValueError(f"{name}: leads out of the branch")
+    return git.tree({Path(name): text.encode("utf-8") for name, text in files.items()})
 
 
 def _not_later(name: str, tip: str | None, source: str, public: bool) -> None:

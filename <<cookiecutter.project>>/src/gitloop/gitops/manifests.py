@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from gitloop import layout
 from gitloop.errors import InputError
 
 PORT = 3000  # of the image, as its Dockerfile says
@@ -60,7 +61,7 @@ class Destination:
 
     @property
     def path(self) -> str:
-        return f"environments/{self.name}.yaml"
+        return layout.environment(self.name).as_posix()
 
     @property
     def branch(self) -> str:

@@ -20,6 +20,15 @@ def push(refspec: str) -> bool:
     return True
 
 
+def recorded(tag: str) -> bool:
+    """Whether origin took a tag. Where another run was first its tag counts and ours is gone, for it never did."""
+    if push(f"refs/tags/{tag}:refs/tags/{tag}"):
+        return True
+    git.git("tag", "--delete", tag)
+    git.git("fetch", "--quiet", "--tags", "--force", "origin", environment=actions.credential())
+    return False
+
+
 def has(ref: str) -> str | None:
     """The hash that a ref, `refs/tags/x`, has at origin; None where it is not there."""
     said = git.git("ls-remote", "origin", ref, environment=actions.credential())

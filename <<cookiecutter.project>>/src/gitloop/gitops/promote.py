@@ -47,8 +47,8 @@ def _led(base: str) -> list[str]:
 
 def _back(found: Registry, name: str, now: str) -> Version:
     """The version that the environment was given before the one that main names."""
-    at = next((one.commit for one in found.versions if one.name == now), None)
-    version = found.before(name, at)
+    at = found.known(now)
+    version = found.before(name, at.commit if at else None)
     if version is None:
         raise Refused(f"nothing but {now} ever ran in {name}; name a version with --version")
     return version
@@ -98,7 +98,7 @@ def _closed(branch: str, title: str) -> bool:
 
 def _runs(found: Registry, name: str, current: Environment) -> Version | None:
     """What the pull request moves away from: what runs, else what main names."""
-    return found.runs(name) or next((one for one in found.versions if one.name == current.version), None)
+    return found.runs(name) or found.known(current.version)
 
 
 def _compared(was: Version, now: Version) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,13 +17,7 @@ def commit(base: str | None, files: Mapping[Path, bytes], message: str) -> str:
 
     The work tree and its index are left as they are.
     """
-    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git.git("read-tree", base or "--empty", environment=index)
-        for path, content in files.items():
-            blob = git.written(content)
-            git.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path.as_posix()}", environment=index)
-        tree = git.git("write-tree", environment=index)
+    tree = git.tree(files, base)
     parents = ("-p", base) if base else ()
     return git.git("commit-tree", tree, *parents, "-m", message, environment=actions.identity())
 

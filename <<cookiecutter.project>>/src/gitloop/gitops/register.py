@@ -19,13 +19,16 @@ TRIES = 5
 
 def run(arguments: argparse.Namespace) -> None:
     """`gitloop register [--bump PART] [--push]`. Raises `Refused` where the model may not be released."""
-    made = register(arguments.bump, public=arguments.push)
+    made = register(lambda: arguments.bump, public=arguments.push)
     actions.output(version=made.name if made else "", registered=str(made is not None).lower())
 
 
-def register(bump: str | None, *, public: bool, before: Callable[[Version], None] = lambda _: None) -> Version | None:
+def register(
+    asked: Callable[[], str | None], *, public: bool, before: Callable[[Version], None] = lambda _: None
+) -> Version | None:
     """Give the model of HEAD its version; None where it is that of the newest one. May be repeated.
 
+    `asked` says what goes up, where somebody wants it otherwise; it is called where there is something to register.
     `before` is called with the version before there is a tag of it: what it raises leaves none.
     """
     commit = git.git("rev-parse", "HEAD")
@@ -37,7 +40,7 @@ def register(bump: str | None, *, public: bool, before: Callable[[Version], None
             if public:
                 _push(there.tag)
             return there
-        due = _due(found, commit, bump)
+        due = _due(found, commit, asked)
         if due is None:
             ui.say("the model is that of the newest version: nothing to register")
             return None
@@ -50,13 +53,10 @@ def register(bump: str | None, *, public: bool, before: Callable[[Version], None
         if not public or _push(made.tag):
             ui.say(f"{made.name} registered: {why}")
             return registry.read().named(made.name)
-        # Somebody else has that number: his tag counts, ours never did.
-        git.git("tag", "--delete", made.tag)
-        git.git("fetch", "--quiet", "--tags", "--force", "origin", environment=actions.credential())
     raise Refused(f"register: at each of {TRIES} tries another run took the number; run it again")
 
 
-def _due(found: Registry, commit: str, bump: str | None) -> tuple[tuple[int, int, int], str] | None:
+def _due(found: Registry, commit: str, asked: Callable[[], str | None]) -> tuple[tuple[int, int, int], str] | None:
     """The number that this commit's model gets, and why; None where it is the newest version's."""
     newest = found.newest()
     if newest is None:
@@ -71,6 +71,7 @@ def _due(found: Registry, commit: str, bump: str | None) -> tuple[tuple[int, int
     computed, why = changes.version(was, now, code=code, same=same)
     if computed is None:
         return None
+    bump = asked()
     if bump and bump != computed:
         return newest.next(bump), f"{bump} as asked, though {why}"
     return newest.next(computed), f"{computed}, for {why}"
@@ -109,4 +110,4 @@ def releasable() -> None:
 
 
 def _push(tag: str) -> bool:
-    return origin.push(f"refs/tags/{tag}:refs/tags/{tag}")
+    return origin.recorded(tag)

@@ -83,9 +83,12 @@ class Registry:
     def newest(self) -> Version | None:
         return self.versions[-1] if self.versions else None
 
+    def known(self, name: str) -> Version | None:
+        return next((one for one in self.versions if one.name == name), None)
+
     def named(self, name: str) -> Version:
         """A version by its name. Raises `InputError` where it was never registered."""
-        found = next((one for one in self.versions if one.name == name), None)
+        found = self.known(name)
         if found is None:
             last = ", ".join(one.name for one in self.versions[-3:]) or "none yet"
             raise InputError(

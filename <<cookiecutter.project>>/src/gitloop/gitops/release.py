@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         _output(registry.read(), released=False)
         return
-    made = register.register(arguments.bump or _labelled(), public=arguments.push, before=_build)
+    made = register.register(lambda: arguments.bump or _labelled(), public=arguments.push, before=_build)
     if made and arguments.push and storage.kind(Path()) == storage.HERE:
         _keep(made)
     _output(registry.read(), released=made is not None)

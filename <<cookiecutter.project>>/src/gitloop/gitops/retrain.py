@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime
@@ -73,12 +71,9 @@ def moved(base: str, end: datetime) -> tuple[dict[Path, bytes], str]:
 
 def _composed(base: str, path: Path, content: bytes) -> bytes:
     """params.yaml as conf/ of the commit composes to it, with another content of one file."""
-    archive = git.archive(base, layout.CONF.as_posix())
-    if archive is None:
-        raise InputError(f"{layout.CONF}: is not in {base[:10]}; commit it")
     with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-            packed.extractall(folder, filter="data")
+        if not git.extracted(base, layout.CONF.as_posix(), Path(folder)):
+            raise InputError(f"{layout.CONF}: is not in {base[:10]}; commit it")
         (Path(folder) / path).write_bytes(content)
         config.sync(Path(folder), check=False)
         return (Path(folder) / layout.PARAMS).read_bytes()

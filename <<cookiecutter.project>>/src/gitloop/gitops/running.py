@@ -12,9 +12,7 @@ A version is started beside the one that runs, tried, and then given the request
 from __future__ import annotations
 
 import fcntl
-import io
 import shutil
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -122,11 +120,8 @@ def prepared(place: Place, version: Version) -> Path:
     folder = place.folder / version.name
     with whole_folder(folder) as temporary:
         for part in PARTS:
-            content = git.archive(version.commit, part)
-            if content is None:
+            if not git.extracted(version.commit, part, temporary):
                 raise InputError(f"{version.name}: has no {part}; register a version whose commit holds it")
-            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-                archive.extractall(temporary, filter="data")
         fetch.brought(version, temporary / layout.MODEL, before=folder / layout.MODEL)
         write_json(temporary / layout.ORIGIN, Origin(commit=version.commit, version=version.name).model_dump())
         log = ((_params(temporary).get("serving") or {}).get("log") or {}).get("folder")

@@ -8,10 +8,9 @@ import os
 import subprocess
 from pathlib import Path
 
-import yaml
-
 from gitloop import git, layout
 from gitloop.errors import GitloopError, InputError, Refused
+from gitloop.files import locked
 from gitloop.gitops import origin, stages
 from gitloop.gitops.registry import Registry, Version
 from gitloop.serving import integrity
@@ -54,11 +53,11 @@ def model(version: Version, folder: Path) -> Package:
         package = integrity.verified(folder)
     except GitloopError as error:
         raise Refused(f"{version.name}: its model does not verify, so it is not used\n{error}") from error
-    locked = _locked(version.commit)
-    if locked != _dvc_hash(folder):
+    expected = locked(git.content(version.commit, layout.DVC_LOCK), layout.MODEL)
+    if expected != _dvc_hash(folder):
         raise Refused(
             f"{version.name}: its model is not the one that {layout.DVC_LOCK} of {version.commit[:10]} names "
-            f"({locked or 'none'}); fetch it from a cache or remote that nobody changed"
+            f"({expected or 'none'}); fetch it from a cache or remote that nobody changed"
         )
     return package
 
@@ -84,14 +83,6 @@ def provenance(version: Version, folder: Path) -> None:
             f"{version.name}: its model is not attested as made by release.yml ({reason}); release it again, or set "
             "the variable GITLOOP_ATTEST to false if nothing is attested here"
         )
-
-
-def _locked(commit: str) -> str | None:
-    """The hash of model/ in dvc.lock of the commit."""
-    content = git.content(commit, layout.DVC_LOCK)
-    stages = (yaml.safe_load(content) or {}).get("stages", {}) if content else {}
-    outs = [out for stage in stages.values() for out in stage.get("outs", ())]
-    return next((out.get("md5") for out in outs if out["path"] == layout.MODEL.as_posix()), None)
 
 
 def _dvc_hash(folder: Path) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import io
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ import yaml
 
 from gitloop import git, layout, settings
 from gitloop.errors import InputError
+from gitloop.files import locked
 from gitloop.modeling import rivals
 from gitloop.modeling.inputs import Derive, derivation
 from gitloop.modeling.store import Model, load
@@ -58,9 +57,7 @@ def champion(revision: str) -> Champion:
 
 def training_hash(lock: bytes | None) -> str | None:
     """The hash of the training table that a dvc.lock records."""
-    stages = (yaml.safe_load(lock) or {}).get("stages", {}) if lock else {}
-    outs = stages.get("split", {}).get("outs", [])
-    return next((out.get("md5") for out in outs if out["path"] == layout.TRAIN.as_posix()), None)
+    return locked(lock, layout.TRAIN)
 
 
 def _model(revision: str, commit: str, path: Path, expected: str) -> bytes:
@@ -99,11 +96,9 @@ def _derivation(commit: str, then: Settings) -> Derive | None:
     """
     name = then.features.derive
     top = (name or "").split(".")[0]
-    archive = git.archive(commit, f"src/{top}") if top and top != "gitloop" else None
-    if archive is None:
-        return derivation(then.features)
-    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder, tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-        packed.extractall(folder, filter="data")
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
+        if not top or top == "gitloop" or not git.extracted(commit, f"src/{top}", Path(folder)):
+            return derivation(then.features)
         with _importing(top, Path(folder) / "src"):
             return derivation(then.features)
 

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from project import edit, environment, generate, run
+from project import edit, environment, generate, run, template
 
-__all__ = ["Cost", "alternate", "edit", "measure", "project", "run", "say"]
+__all__ = ["Cost", "alternate", "edit", "measure", "project", "run", "say", "template"]
 
 
 class Cost(NamedTuple):
     seconds: float
     megabytes: float  # peak resident memory of the process, its children not counted
+    cpu: float  # seconds of all cores, its children counted: what else runs on the machine hardly shows in it
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def measure(where: Path, *command: str) -> Cost:
         if process.returncode:
             output.seek(0)
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {output.read().decode()}")
-    return Cost(seconds, usage.ru_maxrss / 1024)
+    return Cost(seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
 
 
 def alternate(commands: Sequence[tuple[Path, Sequence[str]]], times: int) -> list[float]:

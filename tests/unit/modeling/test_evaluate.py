@@ -128,7 +128,7 @@ def test_personal_data_does_not_reach_any_output(study: Study) -> None:
     """A pii column is not in the tables of the test slice; were it there, it would not go on."""
 
     def personal(values: dict[str, Any]) -> None:
-        values["data"]["columns"]["id"]["role"] = ["key", "pii"]
+        values["data"]["columns"]["id"] |= {"type": "categorical", "role": ["key", "pii"], "pii": "hash"}
         values["data"]["columns"]["ward"]["role"] = ["sensitive", "pii"]
         values["data"]["slices"] = []
 

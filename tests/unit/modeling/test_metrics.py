@@ -116,3 +116,16 @@ def test_a_metrics_direction_is_known_without_scikit_learn() -> None:
     code = "import sys, gitloop.modeling.metrics; print('sklearn' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_one_metric_alone_is_the_same_number(task: str) -> None:
+    random = np.random.default_rng(0)
+    y, scores, classes = {
+        "binary": (random.integers(0, 2, 500), random.random(500), None),
+        "multiclass": (random.choice(["a", "b", "c"], 500).astype(object), random.dirichlet([1, 1, 1], 500), "abc"),
+        "regression": (random.normal(size=500), random.normal(size=500), None),
+    }[task]
+    every = metrics.compute(task, y, scores, 0.4, classes)
+    assert {name: metrics.single(name, task, y, scores, 0.4, classes) for name in METRICS[task]} == every
+    assert math.isnan(metrics.single(METRICS[task][0], task, y[:0], scores[:0], 0.4, classes))

@@ -11,10 +11,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -130,6 +133,19 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     assert len(names) == 5
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_a_text_model_holds_no_memory_address(tmp_path: Path) -> None:
+    """Another process would write another: scikit-learn notes where its stop words lie."""
+    texts = pd.DataFrame({"review": pd.Series(["good and kind", "bad", "kind", "bad and late"], dtype=object)})
+    text = ColumnTransformer([("text", TfidfVectorizer(), "review")])
+    pipeline = make_pipeline(text, LogisticRegression()).fit(texts, [1, 0, 1, 0])
+    model = Model("mine", "binary", Schema(text=("review",)), pipeline, None, 0.5, None, None, 4)
+    saved = load(tmp_path / "mine.skops", save(tmp_path / "mine.skops", model))
+    with zipfile.ZipFile(tmp_path / "mine.skops") as archive:
+        assert str(id(None)).encode() not in archive.read("schema.json")
+    columns = {"review": texts["review"].to_numpy()}
+    np.testing.assert_array_equal(saved.scores(columns), model.scores(columns))
 
 
 @pytest.fixture

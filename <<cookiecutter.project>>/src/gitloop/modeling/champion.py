@@ -99,12 +99,12 @@ def _derivation(commit: str, then: Settings) -> Derive | None:
     with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
         if not top or top == "gitloop" or not git.extracted(commit, f"src/{top}", Path(folder)):
             return derivation(then.features)
-        with _importing(top, Path(folder) / "src"):
+        with importing(top, Path(folder) / "src"):
             return derivation(then.features)
 
 
 @contextmanager
-def _importing(top: str, source: Path) -> Iterator[None]:
+def importing(top: str, source: Path) -> Iterator[None]:
     """Let `top` and what is below it be imported from `source`, and leave today's modules as they were."""
 
     def taken() -> dict[str, Any]:

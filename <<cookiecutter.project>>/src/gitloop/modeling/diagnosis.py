@@ -12,7 +12,7 @@ from gitloop.modeling import inputs
 from gitloop.modeling.chosen import Rows, score
 from gitloop.modeling.inputs import Derive, Schema
 from gitloop.modeling.intervals import Scored
-from gitloop.modeling.metrics import compute, gain, skill
+from gitloop.modeling.metrics import gain, single, skill
 from gitloop.settings import METRICS, Settings
 
 if TYPE_CHECKING:  # loads skops
@@ -67,13 +67,13 @@ def importance(loaded: Settings, model: Model, sampled: Rows, derive: Derive | N
     generator = np.random.default_rng(loaded.evaluation.seed)
     shuffles = np.concatenate([generator.permutation(rows) for _ in range(REPEATS)])
     repeated = {name: np.tile(values, REPEATS) for name, values in raw.items()}
-    best = compute(data.task, sampled.y, *score(model, sampled.columns))[data.metric]
+    best = single(data.metric, data.task, sampled.y, *score(model, sampled.columns))
     found: dict[str, dict[str, float]] = {}
     for name in raw:
         shuffled: Columns = {**repeated, name: raw[name][shuffles]}
         scored = score(model, inputs.build(shuffled, data, derive))
         losses = [
-            gain(data.metric, best, compute(data.task, sampled.y, part, scored.threshold, scored.classes)[data.metric])
+            gain(data.metric, best, single(data.metric, data.task, sampled.y, *scored._replace(scores=part)))
             for part in np.split(scored.scores, REPEATS)
         ]
         found[name] = {"mean": float(np.mean(losses)), "std": float(np.std(losses))}
@@ -87,11 +87,11 @@ def leakage(task: str, schema: Schema, train: Rows, test: Rows, base: Scored) ->
     (roc_auc) or r2, whatever metric models are chosen by.
     """
     metric = METRICS[task][0]
-    chance = compute(task, test.y, *base)[metric]
+    chance = single(metric, task, test.y, *base)
     found = {}
     for name in (*schema.numeric, *schema.categorical, *schema.text):
         scored = _alone(task, train.columns[name], train.y, test.columns[name])
-        found[name] = skill(metric, compute(task, test.y, *scored)[metric], chance)
+        found[name] = skill(metric, single(metric, task, test.y, *scored), chance)
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 

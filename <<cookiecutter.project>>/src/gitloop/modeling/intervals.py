@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gitloop.arrays import Array
-from gitloop.modeling.metrics import compute, gain
+from gitloop.modeling.metrics import compute, gain, single
 from gitloop.modeling.weighted import Statistic, statistics
 
 CELLS = 4_000_000  # counts held at a time: 32 MB
@@ -69,7 +69,7 @@ def bootstrap(task: str, y: Array, scored: Scored, draws: Draws) -> dict[str, In
 
 def paired(task: str, y: Array, new: Scored, old: Scored, *, metric: str, draws: Draws) -> Interval:
     """By how much `new` is better than `old` on the same rows, in the metric's unit; both see the same draws."""
-    value = gain(metric, compute(task, y, *new)[metric], compute(task, y, *old)[metric])
+    value = gain(metric, single(metric, task, y, *new), single(metric, task, y, *old))
     both = {"new": statistics(task, y, *new)[metric], "old": statistics(task, y, *old)[metric]}
     drawn = resampled(both, len(y), draws)
     difference = drawn["new"] - drawn["old"]

@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 import skops.io
 
+from gitloop import threads
 from gitloop.arrays import Array, Columns
 from gitloop.errors import InputError
 from gitloop.files import whole
@@ -71,7 +72,7 @@ class Model:
         """Built columns of n rows → float64: binary (n,) P(positive), multiclass (n, k), regression (n,) values."""
         table = frame(columns, self.schema)
         # Threads would add up a forest's votes in any order: the last digits would differ from run to run.
-        with joblib.parallel_config(backend="sequential"):
+        with joblib.parallel_config(backend="sequential"), threads.suited(table.size):
             if self.task == "regression":
                 return np.asarray(self.pipeline.predict(table), dtype=np.float64).reshape(len(table))
             probability: Array = np.asarray(self.pipeline.predict_proba(table), dtype=np.float64)
@@ -166,6 +167,8 @@ def _canonical(dumped: bytes, about: dict[str, Any]) -> bytes:
                 node["__id__"] = ids.setdefault(number, len(ids) + 1)
             if node["__class__"] == "_BinMapper":  # of gradient boosting; it notes how many cores this machine has
                 node["content"]["content"]["n_threads"]["content"] = "1"
+        if "_stop_words_id" in node:  # of a text vectorizer: a memory address, looked at in fitting alone
+            node["_stop_words_id"]["content"] = "0"
         return node
 
     schema = renumber(json.loads(members.pop("schema.json")))

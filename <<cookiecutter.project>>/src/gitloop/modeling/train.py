@@ -14,7 +14,7 @@ from dvclive import Live
 from scmrepo.exceptions import SCMError
 from sklearn.pipeline import Pipeline
 
-from gitloop import layout, settings, targets, ui
+from gitloop import layout, settings, targets, threads, ui
 from gitloop.arrays import Array, Columns
 from gitloop.data.table import arrays, read
 from gitloop.errors import InputError
@@ -103,7 +103,8 @@ class _Bench:
         data = self.loaded.data
         pipeline = self.pipeline(parameters)
         try:
-            pipeline.fit(features.frame(self._take(rows), self.schema), self.y[rows])
+            with threads.suited(len(rows) * len(self.columns)):
+                pipeline.fit(features.frame(self._take(rows), self.schema), self.y[rows])
         except (ValueError, TypeError) as error:  # what scikit-learn raises where arguments or values do not suit
             raise InputError(
                 f"conf/candidate/{self.name}.yaml: {type(pipeline['model']).__name__} cannot be trained "

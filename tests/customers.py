@@ -6,19 +6,23 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import windows
 import yaml
 
-from gitloop import layout
+from gitloop import layout, settings
 from gitloop.cli import main
-from gitloop.data.table import ARROW
+from gitloop.data.table import ARROW, arrays
 from gitloop.files import write_json
 from gitloop.modeling import candidates, chosen, features, inputs, store
+from gitloop.serving import runtime
+from gitloop.serving.answer import outcomes, record
 from gitloop.settings import Settings, parse
 
 COLUMNS: dict[str, Any] = {
@@ -176,3 +180,24 @@ def make(folder: Path, values: dict[str, Any], name: str, rows: pa.Table) -> Non
         write_json(layout.VALIDATION, {"invalid": 0, "duplicates": 0})
         choose(loaded, trained(loaded, kept.slice(0, cut), name))
         assert main(["evaluate"]) == 0
+
+
+def answer(rows: pa.Table, version: str | None = None, folder: Path = Path("predictions")) -> None:
+    """Have the packaged model of the working directory answer the rows over a week, and tell it the truth."""
+    contract = settings.load().data
+    served = runtime.load(contract=contract)
+    said = outcomes(served, served.scores(arrays(rows, contract.columns, served.signature.inputs)))
+    names = [*served.signature.inputs, *served.signature.passengers]
+    inputs = [
+        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+        for row in rows.select(names).to_pylist()
+    ]
+    random = np.random.default_rng(0).bytes(16 * len(said))
+    predictions, told = [], []
+    for row, (one, given, truth) in enumerate(zip(said, inputs, rows.column("outcome").to_pylist(), strict=True)):
+        id = random[16 * row : 16 * row + 16].hex()
+        time = windows.SINCE.replace(tzinfo=UTC) + row * timedelta(days=7) / len(said)
+        predictions.append(record({"id": id, "version": version or served.version, **one}, given, time, 0.002))
+        told.append({"id": id, "time": (time + timedelta(hours=5)).isoformat(), "truth": truth})
+    windows.put(folder, "predictions", predictions)
+    windows.put(folder, "feedback", told)

@@ -79,21 +79,22 @@ def serving(folder: Path, *options: str, **env: str) -> Iterator[Server]:
     port, process = start(folder, *options, **env)
     server = Server(f"http://127.0.0.1:{port}", port, process, folder)
     try:
-        _wait(server)
+        wait(server.url, process, folder / "server.log")
         yield server
     finally:
         server.kill()
 
 
-def _wait(server: Server) -> None:
+def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until it is ready."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
-        assert server.process.poll() is None, (server.folder / "server.log").read_text()
+        assert process.poll() is None, log.read_text()
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{server.url}/readyz", timeout=5).status_code == 200:
+            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
                 return
         time.sleep(0.1)
-    raise AssertionError(f"not ready after {SECONDS} s: {(server.folder / 'server.log').read_text()}")
+    raise AssertionError(f"not ready after {SECONDS} s: {log.read_text()}")
 
 
 class Load:

@@ -440,8 +440,13 @@ def untouched(_: pa.Table) -> None:
             "another; declare one",
         ),
         (column("columns.id.nullable", True), [], 2, "columns.id: a key that may be missing names no row; remove"),
-        (column("columns.phone.role", ["pii", "key"]), [], 2, "columns.phone: a key that may be missing names no row"),
-        (column("columns.id.role", ["pii", "key"]), [], 2, "columns.id: personal data is not written with predictions"),
+        (column("columns.phone.role", ["pii", "key"]), [], 2, "a key that is dropped tells no rows apart"),
+        (
+            column("columns.id", {"type": "categorical", "role": ["pii", "key"], "pii": "hash"}),
+            [],
+            2,
+            "columns.id: personal data is not written with predictions",
+        ),
         (
             column("rules.extra_columns", "refuse"),
             [],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +42,18 @@ FEEDBACK = sqlalchemy.Table(
     sqlalchemy.Column("time", sqlalchemy.DateTime, primary_key=True),  # of several the latest counts
     sqlalchemy.Column("truth", sqlalchemy.Text),
 )
+REQUESTS = sqlalchemy.Table(
+    "requests",
+    TABLES,
+    sqlalchemy.Column("id", sqlalchemy.String(64), primary_key=True),
+    sqlalchemy.Column("time", sqlalchemy.DateTime, nullable=False, index=True),  # the minute, UTC
+    sqlalchemy.Column("version", sqlalchemy.Text, nullable=False),
+    sqlalchemy.Column("endpoint", sqlalchemy.Text, nullable=False),
+    sqlalchemy.Column("status", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("reason", sqlalchemy.Text, nullable=False),
+    sqlalchemy.Column("count", sqlalchemy.Integer, nullable=False),
+)
+LOG = frozenset({"predictions", "feedback"})  # those that every log has; an older service made no other
 _SUPPORTED: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -85,6 +97,9 @@ def row(name: str, line: bytes) -> dict[str, Any] | None:
         found = {"id": _text(record["id"]), "time": time}
         if name == "feedback":
             return {**found, "truth": plain(record["truth"])}
+        if name == "requests":
+            texts = {field: _text(record[field]) for field in ("version", "endpoint", "reason")}
+            return {**found, **texts, "status": int(record["status"]), "count": int(record["count"])}
         return {
             **found,
             "version": _text(record["version"]),
@@ -125,7 +140,7 @@ def stored(
     if below is not None:
         inside = sqlalchemy.and_(inside, PREDICTIONS.c.id < below)
     where = {"predictions": inside, "feedback": FEEDBACK.c.id.in_(sqlalchemy.select(PREDICTIONS.c.id).where(inside))}
-    with _connected(log) as connection:
+    with connected(log) as connection:
         for name in fields:
             if connection is None:
                 return
@@ -149,14 +164,23 @@ def unknown(log: Log, since: datetime, until: datetime) -> int:
     return _counted(log, sqlalchemy.select(sqlalchemy.func.count()).select_from(FEEDBACK).where(inside, ~there))
 
 
+def requests(log: Log, since: datetime, until: datetime) -> Iterator[Sequence[Any]]:
+    """Minute (naive UTC), id, status, reason and count of the requests of a window."""
+    named = REQUESTS.c
+    query = sqlalchemy.select(named.time, named.id, named.status, named.reason, named.count)
+    with connected(log, frozenset({"requests"})) as connection:
+        if connection is not None:
+            yield from connection.execute(query.where(named.time >= since, named.time < until))
+
+
 def _counted(log: Log, query: Any) -> int:
-    with _connected(log) as connection:
+    with connected(log) as connection:
         return int(connection.execute(query).scalar_one()) if connection is not None else 0
 
 
 @contextmanager
-def _connected(log: Log) -> Iterator[sqlalchemy.Connection | None]:
-    """A connection to read the log; None where it has no tables yet."""
+def connected(log: Log, needed: Set[str] = LOG) -> Iterator[sqlalchemy.Connection | None]:
+    """A connection to read the log; None where it does not have these tables yet."""
     source = engine(log)
     file = source.url.database or ""
     if source.dialect.name == "sqlite" and not Path(file).is_file():  # SQLite would make it
@@ -164,7 +188,7 @@ def _connected(log: Log) -> Iterator[sqlalchemy.Connection | None]:
     try:
         with source.connect() as connection:
             there = set(sqlalchemy.inspect(connection).get_table_names())
-            yield connection if there >= set(TABLES.tables) else None
+            yield connection if there >= needed else None
     except SQLAlchemyError as error:
         words = reason(error, source.url)
         raise InputError(f"conf/serving/: log: the database cannot be read ({words}); check that it runs") from error

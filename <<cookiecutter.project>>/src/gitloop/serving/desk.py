@@ -16,8 +16,9 @@ from gitloop.errors import GitloopError
 from gitloop.serving.answer import outcomes, record
 from gitloop.serving.batching import Batcher
 from gitloop.serving.journal import Journal
-from gitloop.serving.request import Rows
+from gitloop.serving.request import Rows, names
 from gitloop.serving.runtime import Served
+from gitloop.serving.tally import NAME, Tally, refused
 from gitloop.settings import Serving
 
 if TYPE_CHECKING:  # loads prometheus_client, which BentoML must set up first, and SQLAlchemy
@@ -39,8 +40,10 @@ def refusal(problems: list[dict[str, str]], status: int = 400) -> Reply:
 class Desk:
     """One model, its log and its counters, in one process."""
 
-    def __init__(self, served: Served, serving: Serving, meters: Meters) -> None:
-        self.served, self._most, self._meters = served, serving.max_rows, meters
+    def __init__(self, served: Served, serving: Serving, meters: Meters, tally: Tally | None = None) -> None:
+        """`tally`: of the requests, to be kept in the log."""
+        self.served, self._most, self._meters, self._tally = served, serving.max_rows, meters, tally
+        self._names = frozenset(names(served.signature))
         self._rows = Rows(served.signature)
         self._journal: Journal | None = None
         self._shipper: Shipper | None = None
@@ -62,8 +65,7 @@ class Desk:
         """The answers to rows, in their order; of all or of none."""
         if len(rows) > self._most:
             problem = f"has {len(rows):,} rows; send at most {self._most:,} at a time"
-            self._meters.refused("predict_batch")
-            return refusal([{"field": "rows", "problem": problem}])
+            return self.refuse("predict_batch", [{"field": "rows", "problem": problem}])
         return await self._answer("predict_batch", rows) if rows else Reply(200, [])
 
     def feedback(self, id: str, truth: Any) -> Reply:
@@ -81,14 +83,22 @@ class Desk:
     def refuse(self, endpoint: str, problems: list[dict[str, str]]) -> Reply:
         """Count a request that did not get here."""
         self._meters.refused(endpoint)
+        refused(problems, self._names)
         return refusal(problems)
 
     def _measure(self) -> None:
         if self._journal is not None:
             self._meters.log(self._journal.health, self._shipper.health if self._shipper else None)
+            self._keep(self._journal)
+
+    def _keep(self, journal: Journal, whole: bool = False) -> None:
+        """Write down the counts of the minutes that are over, or of all."""
+        if self._tally is not None and (lines := self._tally.lines(self.served.version, whole)):
+            self._meters.dropped(len(lines) - journal.write(NAME, lines))
 
     def close(self) -> None:
         if self._journal is not None:
+            self._keep(self._journal, whole=True)
             self._journal.close()
         if self._shipper is not None:
             self._shipper.close()

@@ -159,7 +159,7 @@ def _from_files(
     connection: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, window: Window, most: int | None
 ) -> Drawn:
     files: dict[str, list[Path]] = {name: [] for name in FIELDS}
-    for part in parts(folder):
+    for part in (one for one in parts(folder) if one.name in files):
         hour = part.hour.replace(tzinfo=None)
         begun = part.name == "feedback" or hour < window.until + SLACK
         if begun and hour + HOUR > window.since - SLACK:

@@ -30,7 +30,7 @@ from gitloop.contract import Column
 from gitloop.serving.appending import Appending
 from gitloop.settings import Log
 
-NAMES = ("predictions", "feedback")
+NAMES = ("predictions", "feedback", "requests")
 EVERY = 1.0  # seconds between syncs: what a crash of the machine may lose
 COUNTED = 60.0  # seconds between looks at the whole folder
 HOUR = timedelta(hours=1)
@@ -127,7 +127,7 @@ class Journal:
         error: Exception | None = None
         for record in records:
             try:
-                lines.append(_line(record))
+                lines.append(line(record))
             except Exception as wrong:  # of whatever kind: a prediction does not fail for its log
                 error = wrong
         with self._lock:
@@ -243,7 +243,7 @@ def _forked(journal: weakref.ref[Journal]) -> None:
         mine._start()
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
+def line(record: Mapping[str, Any]) -> bytes:
     """As JSON; what is no number is null. Raises `ValueError` where there is no JSON of it, or too much."""
     line = to_json(record, inf_nan_mode="null") + b"\n"
     if len(line) > LONGEST:

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import math
+import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,7 @@ def lineage(
             "trained_from": model.trained_from,
             "trained_until": model.trained_until,
         },
+        "python": ".".join(platform.python_version_tuple()[:2]),
         "libraries": {name: version(name) for name in LIBRARIES},
         "format": found.format,
         "why": found.why,

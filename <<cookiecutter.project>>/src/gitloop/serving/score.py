@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,11 +18,12 @@ from gitloop.data import ingest, table
 from gitloop.data.protocol import Request
 from gitloop.data.rules import share
 from gitloop.errors import InputError, Refused
+from gitloop.files import write_json
 from gitloop.serving import runtime
 from gitloop.serving.batch import scored, sort_out
 from gitloop.serving.destinations import CONF, VERSION, opened
 from gitloop.serving.intake import Wanted, taken, window
-from gitloop.serving.rows import ASIDE, KEPT, REPEAT, THERE, Rows
+from gitloop.serving.rows import ASIDE, KEPT, REPEAT, THERE
 from gitloop.serving.runtime import Served
 from gitloop.settings import Data, Settings
 
@@ -48,8 +51,22 @@ def run(arguments: argparse.Namespace) -> None:
                 done += kept
                 advance(kept, f"{done / (time.perf_counter() - started):,.0f} rows/s")
         rows.write_aside(layout.UNSCORED)
-    _show(rows, done, destination.shown, served.version, time.perf_counter() - began)
     read, aside = len(rows.fate), rows.count(ASIDE)
+    found = {
+        "version": served.version,
+        "source": place,
+        "since": _told(inside.since),
+        "until": _told(inside.until),
+        "to": destination.shown,
+        "rows": read,
+        "scored": done,
+        "there": rows.count(THERE),
+        "repeats": rows.count(REPEAT),
+        "aside": aside,
+        "reasons": dict(sorted(rows.reasons.items(), key=lambda item: (-item[1], item[0]))),
+    }
+    write_json(layout.SCORED, found)
+    _show(found, time.perf_counter() - began)
     if aside > read * data.rules.max_invalid:
         raise Refused(
             f"{place}: {share(aside, read)} rows are set aside, rules.max_invalid is "
@@ -99,13 +116,16 @@ def _source(loaded: Settings) -> tuple[settings.Spec, str]:
     return loaded.data.source, f"{layout.data_conf(loaded.data.name)}: source"
 
 
-def _show(rows: Rows, done: int, place: str, version: str, seconds: float) -> None:
-    if rows.reasons:
-        found = sorted(rows.reasons.items(), key=lambda item: (-item[1], item[0]))
-        ui.table(f"Set aside in {layout.UNSCORED}", ["reason", "rows"], found)
-    counts = [done, rows.count(THERE), rows.count(REPEAT), rows.count(ASIDE), round(len(rows.fate) / seconds)]
+def _told(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
+
+
+def _show(found: dict[str, Any], seconds: float) -> None:
+    if found["reasons"]:
+        ui.table(f"Set aside in {layout.UNSCORED}", ["reason", "rows"], list(found["reasons"].items()))
+    counts = [found[key] for key in ("rows", "scored", "there", "repeats", "aside")]
     ui.table(
-        f"Version {version}, to {place}",
+        f"Version {found['version']}, to {found['to']}",
         ["rows", "scored", "there already", "repeats", "set aside", "rows/s"],
-        [[len(rows.fate), *counts]],
+        [[*counts, round(found["rows"] / seconds)]],
     )

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     port = loaded.serving.port if arguments.port is None else arguments.port
     ready(loaded.serving)
     served = runtime.load(contract=loaded.data)
-    _free(arguments.host, port)
+    free(arguments.host, port)
     ui.say(f"{served.signature.name}, version {served.version}: http://{arguments.host}:{port} shows what it takes")
     command = ["-m", "bentoml", "serve", SERVICE, "--host", arguments.host, "--port", str(port)]
     sys.stdout.flush()
@@ -43,7 +43,8 @@ def environment() -> dict[str, str]:
     return {**os.environ, "BENTOML_DO_NOT_TRACK": "True"}
 
 
-def _free(host: str, port: int) -> None:
+def free(host: str, port: int) -> None:
+    """Raises `InputError` where the port cannot be listened at."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

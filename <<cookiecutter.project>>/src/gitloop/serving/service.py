@@ -22,6 +22,7 @@ from gitloop.serving.answer import answer_type
 from gitloop.serving.desk import Desk, Reply
 from gitloop.serving.limits import Limits
 from gitloop.serving.origin import origin
+from gitloop.serving.tally import Counting, Tally
 
 try:
     SETTINGS = settings.load()
@@ -33,6 +34,7 @@ except InputError as error:  # one line, whatever starts it, instead of a traceb
     sys.exit(f"gitloop serve: {error}")
 SERVING, SIGNATURE = SETTINGS.serving, SERVED.signature
 NAMES = request.names(SIGNATURE)
+TALLY = Tally() if SERVING.log is not None else None
 
 
 class Refused:
@@ -93,7 +95,7 @@ class Service:
     def __init__(self) -> None:
         from gitloop.serving.meters import Meters
 
-        self.desk = Desk(SERVED, SERVING, Meters(SERVED.version))
+        self.desk = Desk(SERVED, SERVING, Meters(SERVED.version), TALLY)
 
     @bentoml.on_startup
     def settle(self) -> None:
@@ -154,4 +156,6 @@ def _openapi() -> dict[str, Any]:
 
 
 service.mount_asgi_app(about.app(_model, _openapi, EXAMPLE, TOKEN is not None))
+if TALLY is not None:
+    service.add_asgi_middleware(Counting, tally=TALLY)  # before the next, to see what that refuses
 service.add_asgi_middleware(Limits, most=SERVING.max_kilobytes * 1024, token=TOKEN)

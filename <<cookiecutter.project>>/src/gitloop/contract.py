@@ -46,18 +46,36 @@ def _as_text(value: Any) -> Any:
 class Column(Frozen):
     """What one column holds and what it is for."""
 
-    type: Type
-    role: Annotated[tuple[Role, ...], BeforeValidator(_as_tuple)] = ("feature",)
-    nullable: bool = False
-    unique: bool = False
-    range: tuple[float | None, float | None] | None = None  # numeric: [lowest, highest], both allowed
-    categories: Annotated[tuple[str, ...] | None, BeforeValidator(_as_text)] = None
-    positive: str | None = None  # categorical binary target: the category that is predicted
-    case: Literal["lower", "upper"] | None = None  # text is brought to this case before it is checked
-    timezone: str | None = None  # datetime: where times without an offset were read off; kept as UTC
-    logged: bool = True  # whether a service writes it to its prediction log
-    unit: str | None = None
-    description: str | None = None
+    type: Type = Field(description="What the column holds")
+    role: Annotated[tuple[Role, ...], BeforeValidator(_as_tuple, json_schema_input_type=Role | tuple[Role, ...])] = (
+        Field(default=("feature",), description="What it is for: one role, or a list of them")
+    )
+    nullable: bool = Field(default=False, description="Whether values may be missing")
+    unique: bool = Field(default=False, description="Whether every value must differ")
+    range: tuple[float | None, float | None] | None = Field(
+        default=None, description="Of numbers: [lowest, highest], both allowed; null leaves an end open"
+    )
+    categories: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(_as_text, json_schema_input_type=tuple[str | int | float, ...] | None),
+    ] = Field(default=None, description="Of a categorical column: the labels that are allowed; null: any")
+    positive: str | None = Field(
+        default=None, description="Of a categorical target of a binary task: the label that is predicted"
+    )
+    case: Literal["lower", "upper"] | None = Field(
+        default=None, description="Brings text to this case before it is checked"
+    )
+    timezone: str | None = Field(
+        default=None,
+        description="Of a datetime column: where times without an offset were read off; they are kept as UTC",
+    )
+    logged: bool = Field(default=True, description="Whether a service writes it to its prediction log")
+    pii: Literal["drop", "hash"] | None = Field(
+        default=None,
+        description="Of personal data: left out as rows are read (drop, as where nothing is said), or hashed by a key",
+    )
+    unit: str | None = Field(default=None, description="For people")
+    description: str | None = Field(default=None, description="For people, and for those who call the service")
 
     @field_validator("timezone")
     @classmethod
@@ -105,7 +123,29 @@ class Column(Frozen):
             raise ValueError(f"`{min(alone)}` stands alone; remove the other roles")
         if "pii" in self.role and "feature" in self.role:
             raise ValueError("personal data cannot be a feature; remove one of the roles pii and feature")
+        self._personal()
         return self
+
+    def _personal(self) -> None:
+        """Raises `ValueError` where `pii` does not suit the column."""
+        if self.pii and "pii" not in self.role:
+            raise ValueError("`pii` belongs to columns with `role: pii`; remove it, or add the role")
+        if "pii" in self.role and "key" in self.role and not self.hashed:
+            raise ValueError("a key that is dropped tells no rows apart; say `pii: hash`, or remove the role key")
+        if self.hashed and self.type not in ("categorical", "text"):
+            raise ValueError(f"a hash is no {self.type}; say `type: categorical`, or `pii: drop`")
+        if self.hashed and (self.categories is not None or "sensitive" in self.role):
+            wrong = "`categories`" if self.categories is not None else "the role sensitive"
+            raise ValueError(f"of a hash nothing can be told; remove {wrong}, or say `pii: drop`")
+
+    @property
+    def hashed(self) -> bool:
+        return self.pii == "hash"
+
+    @property
+    def dropped(self) -> bool:
+        """Whether its values are left out as rows are read."""
+        return "ignored" in self.role or ("pii" in self.role and not self.hashed)
 
     def has(self, *roles: Role) -> bool:
         return any(role in self.role for role in roles)
@@ -114,17 +154,30 @@ class Column(Frozen):
 class Rules(Frozen):
     """What must hold of the table as a whole."""
 
-    min_rows: int = Field(default=100, ge=1)
-    max_invalid: float = Field(default=0.01, ge=0, le=1)  # share of rows set aside
-    max_missing: float = Field(default=0.5, ge=0, le=1)  # share of nulls in any feature or target column
-    extra_columns: Literal["drop", "refuse"] = "drop"
+    min_rows: int = Field(default=100, ge=1, description="Fewer valid rows than this stop the pipeline")
+    max_invalid: float = Field(
+        default=0.01, ge=0, le=1, description="A larger share of rows that break the contract stops the pipeline"
+    )
+    max_missing: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="A larger share of nulls in any feature or in the target stops the pipeline",
+    )
+    extra_columns: Literal["drop", "refuse"] = Field(
+        default="drop", description="What is done with columns of the source that are not declared"
+    )
 
 
 class Window(Frozen):
     """Rows with since <= timestamp < until. Times are UTC."""
 
-    since: datetime | None = None
-    until: datetime | None = None
+    since: datetime | None = Field(
+        default=None, description="The first timestamp that is read, in UTC; null: from the beginning"
+    )
+    until: datetime | None = Field(
+        default=None, description="Rows before this timestamp are read, in UTC; null: to the end"
+    )
 
     @field_validator("since", "until")
     @classmethod
@@ -143,8 +196,8 @@ class Window(Frozen):
 class Contract(Frozen):
     """Columns by name, the task, and the rules of the table."""
 
-    task: Task
-    columns: dict[str, Column]
+    task: Task = Field(description="What kind of target is predicted")
+    columns: dict[str, Column] = Field(description="What each column holds, by its name")
     rules: Rules = Rules()
 
     @model_validator(mode="after")

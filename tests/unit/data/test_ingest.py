@@ -93,20 +93,20 @@ def test_csv_window_order_and_fingerprint(configure: Configure, capsys: pytest.C
     (here / "in.csv").write_text(text)
     assert main(["ingest"]) == 0
     assert capsys.readouterr().out == (
-        "data/raw.parquet: 5 rows, 5 columns, 2024-02-01 00:00:00 <= at < 2024-03-01 00:00:00 (UTC)\n"
+        "data/raw.parquet: 5 rows, 4 columns, 2024-02-01 00:00:00 <= at < 2024-03-01 00:00:00 (UTC)\n"
     )
     assert raw() == [
-        ("2024-02-01", "1", None, "Ann", "no"),
-        ("2024-02-01", "2", "abc", "Ann", "no"),
-        ("2024-02-29T23:59:59Z", "5", "1.50", "Eve", "no"),
-        ("soon", "7", "1", "Ann", "no"),  # validate says why it is set aside
-        (None, "8", "1", "Ann", "no"),
+        ("2024-02-01", "1", None, "no"),
+        ("2024-02-01", "2", "abc", "no"),
+        ("2024-02-29T23:59:59Z", "5", "1.50", "no"),
+        ("soon", "7", "1", "no"),  # validate says why it is set aside
+        (None, "8", "1", "no"),
     ]
     assert fingerprint() == {
         "source": {"kind": "CSV", "path": "in.csv", "files": {"in.csv": hashlib.sha256(text.encode()).hexdigest()}},
         "window": {"since": "2024-02-01T00:00:00", "until": "2024-03-01T00:00:00"},
         "rows": 5,
-        "columns": dict.fromkeys(["at", "id", "x", "who", "late"], "string"),
+        "columns": dict.fromkeys(["at", "id", "x", "late"], "string"),
         "sha256": hashlib.sha256(layout.RAW.read_bytes()).hexdigest(),
     }
     assert pq.ParquetFile(layout.RAW).metadata.row_group(0).column(0).compression == "ZSTD"
@@ -201,7 +201,7 @@ def test_long_rows_are_given_the_memory_that_sorting_them_takes(
 
     monkeypatch.setattr(table, "connect", spy)
     here = configure({"_target_": CSV, "path": "in.csv"}, FEBRUARY)
-    (here / "in.csv").write_text(HEAD + f"2024-02-01,1,1,{'a' * size},n,no\n" * 3)
+    (here / "in.csv").write_text(HEAD.replace("who", "more") + f"2024-02-01,1,1,{'a' * size},n,no\n" * 3)
     assert main(["ingest"]) == 0
     assert given == [memory]
 

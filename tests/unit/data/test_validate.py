@@ -231,7 +231,6 @@ def test_a_missing_column(repository: Make, columns: Columns, values: Values, ca
     del values["note"], values["mail"]
     repository(columns, values)
     assert refused(capsys) == [
-        "data/raw.parquet: mail: the column is missing; mend the source, or take it out of conf/data/small.yaml",
         "data/raw.parquet: size: the column is missing (there is 'Size '); "
         "mend the source, or take it out of conf/data/small.yaml",
         "data/raw.parquet: note: the column is missing; mend the source, or take it out of conf/data/small.yaml",
@@ -426,7 +425,7 @@ def test_without_a_raw_table(repository: Make, columns: Columns, values: Values,
 
 def test_personal_data_goes_nowhere(repository: Make, columns: Columns, values: Values, capsys: Any) -> None:
     """Not even where it breaks rules, is a key, or fails to be read."""
-    columns["mail"] |= {"role": ["pii", "key"], "nullable": False, "case": "upper", "unique": True}
+    columns["mail"] |= {"role": ["pii", "key"], "pii": "hash", "nullable": False, "case": "upper", "unique": True}
     columns["card"] = {"type": "numeric", "role": "pii", "range": [0, 1]}
     columns["born"] = {"type": "datetime", "role": "pii"}
     values["card"] = [f"canary{row}" for row in range(100)]
@@ -453,7 +452,7 @@ def test_personal_data_goes_nowhere(repository: Make, columns: Columns, values: 
 
 
 def test_personal_keys_are_told_by_row_number(repository: Make, columns: Columns, values: Values, capsys: Any) -> None:
-    columns["id"]["role"] = ["key", "pii"]
+    columns["id"] |= {"type": "categorical", "role": ["key", "pii"], "pii": "hash"}
     values["size"][7:30] = [-1] * 23
     repository(columns, values)
     assert "such as row 8, row 9, row 10, row 11, row 12;" in refused(capsys)[0]

@@ -18,7 +18,7 @@ from hydra.utils import instantiate
 from pydantic import ValidationError
 
 from gitloop import layout, settings, targets, ui
-from gitloop.data import order, sources, table
+from gitloop.data import order, pseudonym, sources, table
 from gitloop.data.places import reason
 from gitloop.data.protocol import Request, Source
 from gitloop.errors import GitloopError, InputError
@@ -70,17 +70,17 @@ def create(spec: dict[str, Any], place: str) -> Source:
 
 def store(source: Source, request: Request, file: str) -> tuple[int, pa.Schema]:
     """Write the window's rows to data/raw.parquet, sorted, in bounded memory; their number and schema."""
-    place = f"{file}: source"
+    place, secret = f"{file}: source", pseudonym.key(request.columns, file)
     reader = _blaming(place, lambda: source.batches(request))
     names = [name for name in reader.schema.names if request.wanted(name)]
-    schema = pa.schema([reader.schema.field(name) for name in names])
+    schema = pseudonym.schema(pa.schema([reader.schema.field(name) for name in names]), request.columns)
     failures: list[GitloopError] = []
     with ui.progress("rows", None) as advance:
 
         def read() -> Iterator[pa.RecordBatch]:
             try:
                 while (batch := _blaming(place, lambda: next(reader, None))) is not None:
-                    yield batch.select(names)
+                    yield pseudonym.hashes(batch.select(names), request.columns, secret)
                     advance(batch.num_rows)
             except GitloopError as failure:  # DuckDB would hand on no more than its text
                 failures.append(failure)

@@ -33,8 +33,8 @@ class Request:
         return (self.timestamp and self.columns[self.timestamp].timezone) or "UTC"
 
     def wanted(self, name: str) -> bool:
-        """Whether a column goes on to validation: all but ignored ones, also those the contract does not know."""
-        return name not in self.columns or not self.columns[name].has("ignored")
+        """Whether a column goes on to validation: all but dropped ones, also those the contract does not know."""
+        return name not in self.columns or not self.columns[name].dropped
 
     def instant(self, kinds: Mapping[str, str]) -> str | None:
         """DuckDB's SQL for the timestamp as UTC, null where it cannot be read; None where the table has no such column.

@@ -77,7 +77,7 @@ def of_columns(data: Data, names: list[str]) -> Iterator[Broken]:
     conf = layout.data_conf(data.name).as_posix()
     extra = [name for name in names if name not in data.columns]
     for name, column in data.columns.items():
-        if name not in names and not column.has("ignored"):
+        if name not in names and not column.dropped:
             alike = next((other for other in extra if other.strip().casefold() == name.casefold()), None)
             hint = f" (there is {shown(alike)!r})" if alike else ""
             yield Broken(f"{name}: the column is missing{hint}", f"mend the source, or take it out of {conf}")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gitloop import threads
 from gitloop.arrays import Array, Columns
 from gitloop.data.decide import Table
 
@@ -51,7 +52,7 @@ def trial(table: Table, columns: Columns, y: Array, ordered: Array | None) -> Tr
     y = y[rows]
     copies = _copies(x)
     folds = _folds(y, len(x), regression, by_time=ordered is not None)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threads.suited(CELLS):
         warnings.simplefilter("ignore")
         alone = {name: _alone(one, y, folds, regression) for name, one in x.items() if name not in copies}
         same = [name for name in alone if _same(x[name], y, regression)]

@@ -6,26 +6,22 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import customers
-import numpy as np
 import pyarrow as pa
 import pytest
 import windows
 
-from gitloop import settings
 from gitloop.cli import main
-from gitloop.data.table import arrays
 from gitloop.errors import InputError
 from gitloop.monitoring import findings, page, references
 from gitloop.monitoring.findings import Distance
 from gitloop.monitoring.monitor import monitor, window
 from gitloop.monitoring.references import Reference
 from gitloop.serving import runtime
-from gitloop.serving.answer import outcomes, record
 from gitloop.settings import Settings
 
 NOW = datetime(2026, 11, 9, 15, 30)
@@ -45,29 +41,8 @@ def project(
     customers.make(tmp_path, customers.values_of(task, stock, change=change), "linear", rows)
     monkeypatch.chdir(tmp_path)
     assert main(["package"]) == 0
-    answer(customers.table(task, ROWS))
+    customers.answer(customers.table(task, ROWS))
     return task
-
-
-def answer(rows: pa.Table) -> None:
-    """Have the packaged model answer the rows over a week, and tell it the truth."""
-    contract = settings.load().data
-    served = runtime.load(contract=contract)
-    said = outcomes(served, served.scores(arrays(rows, contract.columns, served.signature.inputs)))
-    names = [*served.signature.inputs, *served.signature.passengers]
-    inputs = [
-        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
-        for row in rows.select(names).to_pylist()
-    ]
-    random = np.random.default_rng(0).bytes(16 * len(said))
-    predictions, told = [], []
-    for row, (one, given, truth) in enumerate(zip(said, inputs, rows.column("outcome").to_pylist(), strict=True)):
-        id = random[16 * row : 16 * row + 16].hex()
-        time = windows.SINCE.replace(tzinfo=UTC) + row * timedelta(days=7) / len(said)
-        predictions.append(record({"id": id, "version": served.version, **one}, given, time, 0.002))
-        told.append({"id": id, "time": (time + timedelta(hours=5)).isoformat(), "truth": truth})
-    windows.put(Path("predictions"), "predictions", predictions)
-    windows.put(Path("predictions"), "feedback", told)
 
 
 def test_a_window_of_a_project(project: str, capsys: pytest.CaptureFixture[str]) -> None:

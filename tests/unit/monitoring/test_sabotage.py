@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import windows
 from windows import NOW, SINCE, UNTIL, VERSION, put, records, some, truths
 
 from gitloop.monitoring import watched
+from gitloop.monitoring.decide import decide
 from gitloop.monitoring.findings import Finding, Result
 from gitloop.monitoring.references import Lookup, Reference
 from gitloop.monitoring.watch import watch
-from gitloop.settings import Settings
+from gitloop.settings import Policy, Settings
 
 ROWS = 1200
 Line = dict[str, Any]
@@ -363,6 +364,53 @@ def test_a_large_window_is_drawn_from_and_says_so(log: Path, loaded: Settings, r
     part = result.versions[VERSION]
     assert part.truth is not None
     assert part.truth.coverage == 1.0
+
+
+def requests(*of: tuple[int, str, int]) -> list[Line]:
+    """Status, reason and count of the requests of one minute in each hour of a day."""
+    return [
+        {
+            "id": f"{hour:016x}{number:016x}",
+            "time": (SINCE + timedelta(hours=hour)).replace(tzinfo=UTC).isoformat(),
+            "version": VERSION,
+            "endpoint": "predict",
+            "status": status,
+            "reason": reason,
+            "count": count,
+        }
+        for hour in range(24)
+        for number, (status, reason, count) in enumerate(of)
+    ]
+
+
+def test_requests_that_fail_and_that_are_refused(log: Path, look: Watch) -> None:
+    put(log, "predictions", lines()[0])
+    put(log, "requests", requests((200, "", 50), (400, "n5: is missing; give a value", 5), (500, "an error", 2)))
+    result = look()
+    assert result.requests == {"count": 1368, "refused": 120, "failed": 48}
+    found = {one.kind: one for one in result.findings}
+    assert found.keys() == {"failed", "refused"}
+    assert (
+        found["refused"].words == "120 of 1,368 (8.77%) requests were refused, most with 400 n5: is missing; give a "
+        "value; the bound is 1.00%"
+    )
+    assert found["failed"].words == ("48 of 1,368 (3.51%) requests failed, most with 500 an error; the bound is 1.00%")
+
+
+def test_a_few_refusals_are_none(log: Path, look: Watch) -> None:
+    put(log, "predictions", lines()[0])
+    put(log, "requests", requests((200, "", 500), (400, "n5: is missing; give a value", 5)))
+    assert look().findings == ()
+
+
+def test_where_all_is_refused_there_is_no_prediction_and_it_is_said(log: Path, look: Watch) -> None:
+    put(log, "requests", requests((400, "n5: is missing; give a value", 50)))
+    result = look()
+    assert result.status == "empty"
+    assert only(result).kind == "refused"
+    decision = decide([result], Policy())
+    assert decision.action == "alert"
+    assert decision.why.startswith("1,200 of 1,200 (100.00%) requests were refused, most with 400 n5: is missing")
 
 
 def test_nothing_of_a_row_is_kept(log: Path, look: Watch) -> None:

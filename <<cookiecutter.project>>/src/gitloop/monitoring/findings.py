@@ -39,6 +39,8 @@ Kind = Literal[
     "volume",
     "stale",
     # The service and its log.
+    "failed",
+    "refused",
     "latency",
     "errors",
     "clock",
@@ -119,6 +121,7 @@ class Result:
     versions: dict[str, Part]
     findings: tuple[Finding, ...]
     latency_ms: dict[str, float] = field(default_factory=dict)  # p50, p95, p99
+    requests: dict[str, int] = field(default_factory=dict)  # count, and of those refused and failed; empty: not counted
 
     @property
     def start(self) -> datetime:

@@ -40,6 +40,12 @@ def scores(rows: pa.Table, signature: Signature) -> Array:
     return shares
 
 
+def likely(said: str | None) -> list[tuple[str, float]]:
+    """Of a line's `probabilities` the two likeliest classes, with their probabilities."""
+    found: dict[str, float] = json.loads(said) if said else {}
+    return sorted(found.items(), key=lambda one: (-one[1], one[0]))[:2]
+
+
 def headline(found: Array) -> Array:
     """Of each row the score whose distribution is followed, without NaN: of many classes that of the likeliest."""
     known = found[~np.isnan(found).any(axis=1)].max(axis=1) if found.ndim == 2 else found[~np.isnan(found)]

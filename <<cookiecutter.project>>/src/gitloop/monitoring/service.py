@@ -1,4 +1,4 @@
-"""Whether the service and its log are well: latency, lines lost or repeated, clocks, feedback that fits nothing."""
+"""Whether the service and its log are well: requests, latency, lines lost or repeated, clocks, feedback."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from gitloop.monitoring.findings import Finding
 from gitloop.monitoring.watched import Watched
+from gitloop.serving.tallied import Requests
 from gitloop.settings import QualityBounds
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -22,10 +23,18 @@ def latency(watched: Watched) -> dict[str, float]:
     return {name: float(np.quantile(known, at)) for name, at in QUANTILES.items()} if len(known) else {}
 
 
+def requests(watched: Watched) -> dict[str, int]:
+    """How many there were, and of those how many were refused and failed; empty where none was counted."""
+    of = watched.requests
+    return {"count": of.count, "refused": of.refused, "failed": of.failed} if of.count else {}
+
+
 def findings(watched: Watched, bounds: QualityBounds, min_rows: int) -> Iterator[Finding]:
     rows, lines = watched.rows.num_rows, watched.lines
     for name in lines.broken:
         yield Finding("broken", f"{name}: this file of the log holds no line that can be read; it is left out")
+    if watched.requests.count >= min_rows:
+        yield from _requests(watched.requests, bounds.errors)
     if rows < min_rows:
         return
     if (found := latency(watched)) and found["p95"] > bounds.latency_ms:
@@ -44,6 +53,11 @@ def findings(watched: Watched, bounds: QualityBounds, min_rows: int) -> Iterator
     yield from _share(
         "contradicted", lines.contradicted, lines.truths, bounds.errors, "predictions have more than one truth"
     )
+
+
+def _requests(of: Requests, bound: float) -> Iterator[Finding]:
+    yield from _share("failed", of.failed, of.count, bound, f"requests failed, most with {of.most_failed}")
+    yield from _share("refused", of.refused, of.count, bound, f"requests were refused, most with {of.most_refused}")
 
 
 def _clocks(watched: Watched, bound: float) -> Iterator[Finding]:

@@ -88,6 +88,7 @@ def watch(
         versions=parts,
         findings=tuple(findings),
         latency_ms=service.latency(watched),
+        requests=service.requests(watched),
     )
     return result, looked
 

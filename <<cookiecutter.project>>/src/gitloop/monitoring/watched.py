@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from gitloop.contract import Contract
 from gitloop.data.table import connect, identifier, literal
-from gitloop.serving import history, sampling
+from gitloop.serving import history, sampling, tallied
 from gitloop.serving.journal import HOUR, loggable, parts
+from gitloop.serving.tallied import Requests
 from gitloop.settings import Log
 
 EARLY = "INTERVAL 60 SECOND"  # by which truth may precede its prediction before a clock is wrong
@@ -47,6 +48,7 @@ class Watched:
     rows: pa.Table
     share: float  # of the predictions that were drawn
     lines: Lines
+    requests: Requests = field(default_factory=Requests)
 
     @property
     def count(self) -> int:
@@ -69,7 +71,8 @@ def read(
         lines = _lines(drawn, contract, now, since, until)
         unplaced = _unplaced(drawn.connection, since, until)
     unknown = _unknown(log, since, until, truth_days, unplaced, drawn.share)
-    return Watched(since, until, rows, drawn.share, Lines(**{**vars(lines), "unknown": unknown}))
+    counted = tallied.read(log, since, until)
+    return Watched(since, until, rows, drawn.share, Lines(**{**vars(lines), "unknown": unknown}), counted)
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:

@@ -74,13 +74,29 @@ def record() -> None:
     source = CONTEXT["_template"]
     _, _, version = Path("src/gitloop/__init__.py").read_text(encoding="utf-8").partition("__version__ = ")
     kept = {
-        "template": source if re.match(r"(?!file:)(\w[\w+]+:|[\w.-]+@)", source) else None,
+        "template": without_password(source) if re.match(r"(?!file:)(\w[\w+]+:|[\w.-]+@)", source) else None,
         "checkout": CONTEXT["_checkout"],
+        "commit": commit_of(CONTEXT["_repo_dir"]),
         "version": version.strip().strip('"'),
         "answers": ANSWERS,
     }
     text = json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
     Path(".gitloop.json").write_text(text, encoding="utf-8", newline="\n")
+
+
+def without_password(address: str) -> str:
+    """What is recorded is read by everybody who sees the repository."""
+    return re.sub(r"^(https?://)[^/@]*@", r"\1", address)
+
+
+def commit_of(template: str) -> str | None:
+    """The commit that was generated from; None where it is not known, or the files are not those of a commit."""
+    if git("-C", template, "rev-parse", "--show-prefix", "--is-inside-work-tree", check=False) != "true":
+        return None  # no repository, or below the root of another one
+    # cookiecutter makes hooks executable.
+    if git("-C", template, "-c", "core.fileMode=false", "status", "--porcelain", "--untracked-files=no", check=False):
+        return None
+    return git("-C", template, "rev-parse", "--verify", "--quiet", "HEAD", check=False) or None
 
 
 def set_remote(url: str) -> None:

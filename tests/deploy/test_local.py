@@ -167,13 +167,13 @@ def test_what_was_killed_runs_again(site: Site) -> None:
 
 
 # Where a deploy of another version is killed: before the call that is named, or after it.
-IMPORTS = "from gitloop.gitops import place, running, stages"
+IMPORTS = "from gitloop.gitops import place, running, services, stages"
 POINTS = (
-    ("running", "prepared", "before"),
+    ("services", "prepared", "before"),
     ("place.processes", "start", "after"),
-    ("running.smoke", "tried", "after"),
-    ("running", "_write", "before"),
-    ("running", "_write", "after"),
+    ("services.smoke", "tried", "after"),
+    ("services", "write", "before"),
+    ("services", "write", "after"),
     ("running", "end", "after"),
     ("stages", "record", "before"),
     ("stages.origin", "push", "before"),

@@ -20,9 +20,9 @@ TAG = "model@v0.1.0"
 IMPORTS = "from gitloop.gitops import local, register, release"
 RUN = "from gitloop.cli import main; main(['release', '--push'])"
 POINTS = (
-    ("release", "_build", "before"),
+    ("release", "build_version", "before"),
     ("release.build", "_export", "before"),
-    ("release", "_build", "after"),
+    ("release", "build_version", "after"),
     ("register", "_push", "before"),
     ("register", "_push", "after"),
     ("local.Local", "publish", "before"),
@@ -85,6 +85,13 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(merged: Site, tmp_path: 
         done = release(merged, home)
         assert done.returncode == 0, (where, name, when, done.stderr)
         assert state(merged) == wanted, (where, name, when)
+    # Where Git says that the model is the newest version's, DVC is not asked.
+    (merged.root / "NOTES.md").write_text("hello")
+    git(merged.root, "add", "--all")
+    git(merged.root, "commit", "--quiet", "--message", "words")
+    done = release(merged, tmp_path / "undisturbed", f"{IMPORTS}\nrelease.build.stale = None\n{RUN}")
+    assert "the model is that of the newest version: nothing to register" in done.stdout
+    assert done.stderr == ""
 
 
 def test_a_model_that_is_not_the_locked_one_is_not_released(merged: Site, tmp_path: Path) -> None:

@@ -15,8 +15,17 @@ from typing import Any, NamedTuple
 from repositories import git
 from servers import listening
 
-# main changes only by merge: what comes over HTTP is refused, as a rule of GitHub's would.
+# main changes only by merge: what comes over HTTP is refused, as a rule of GitHub's would. GITHUB_TOKEN brings no
+# workflow that neither main nor the branch has.
 PROTECT = """#!/bin/sh
+if [ "$REMOTE_USER" = ghs_bot ] && [ "${1#refs/heads/}" != "$1" ]; then
+  for name in $(git diff --name-only --diff-filter=AM refs/heads/main "$3" -- .github/workflows 2> /dev/null); do
+    if [ "$(git rev-parse --quiet --verify "$2:$name")" != "$(git rev-parse "$3:$name")" ]; then
+      echo "refusing to allow a GitHub App to create or update workflow \\`$name\\` without \\`workflows\\`" >&2
+      exit 1
+    fi
+  done
+fi
 if [ "$1" = refs/heads/main ] && [ -n "$REMOTE_USER" ]; then
   echo 'GH013: Repository rule violations found for refs/heads/main: changes must be made through a pull request' >&2
   exit 1

@@ -49,7 +49,7 @@ def test_every_answer_is_recorded(tmp_path: Path) -> None:
     questions = json.loads((ROOT / "cookiecutter.json").read_text())
     assert set(ANOTHER) == {name for name in questions if not name.startswith("_")}
     project = generate(tmp_path, git=False, **ANOTHER)
-    kept = {"template": None, "checkout": None, "version": __version__, "answers": ANOTHER}
+    kept = {"template": None, "checkout": None, "commit": None, "version": __version__, "answers": ANOTHER}
     assert recorded(project) == kept
     assert str(ROOT) not in (project / ".gitloop.json").read_text()
 
@@ -72,10 +72,24 @@ def test_where_the_template_came_from_is_recorded(tmp_path: Path, monkeypatch: p
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
     monkeypatch.setenv("GITLOOP_SKIP_GIT", "1")
     address = "https://git.example.org/cookiecutter-gitloop"
+    secret = address.replace("https://", "https://me:secret@")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://me:secret@git.example.org/")
     config = tmp_path / "config.yaml"
     config.write_text(f"cookiecutters_dir: {tmp_path}/cloned\nreplay_dir: {tmp_path}/replay\n")
     project = cookiecutter(
-        address, checkout="v0.1.0", no_input=True, output_dir=str(tmp_path), config_file=os.fspath(config)
+        secret, checkout="v0.1.0", no_input=True, output_dir=str(tmp_path), config_file=os.fspath(config)
     )
-    assert recorded(Path(project))["template"] == address
-    assert recorded(Path(project))["checkout"] == "v0.1.0"
+    kept = recorded(Path(project))
+    assert (kept["template"], kept["checkout"]) == (address, "v0.1.0")
+    assert kept["commit"] == subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=origin, text=True).strip()
+
+
+def test_a_commit_is_recorded_only_where_the_files_are_its(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITLOOP_SKIP_GIT", "1")
+    origin = Path(shutil.copytree(template(), tmp_path / "origin"))
+    for command in (["init", "-q", "-b", "main"], ["add", "--all"], ["commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *command], cwd=origin, check=True)
+    (origin / "cookiecutter.json").write_text((origin / "cookiecutter.json").read_text() + "\n")
+    config = str(template().parent / "config.yaml")
+    made = cookiecutter(str(origin), no_input=True, output_dir=str(tmp_path), config_file=config)
+    assert recorded(Path(made))["commit"] is None

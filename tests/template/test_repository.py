@@ -128,7 +128,7 @@ def test_set_up_installs_what_the_remote_needs(url: str, installs: str, tmp_path
 def test_what_gitloop_imports_is_declared() -> None:
     """No library is there only because another one happens to bring it."""
     known = {"yaml": "pyyaml", "ruamel": "ruamel-yaml", "hydra": "hydra-core", "sklearn": "scikit-learn"}
-    known |= {"github": "pygithub"}
+    known |= {"github": "pygithub", "markdown_it": "markdown-it-py"}
     declared = {
         canonicalize_name(Requirement(text).name)
         for text in tomllib.loads((TEMPLATE / "pyproject.toml").read_text())["project"]["dependencies"]

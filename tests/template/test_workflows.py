@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hub import act
 from project import ROOT, generate
 from repositories import git
 from template.test_generation import VARIED
@@ -84,6 +85,14 @@ def test_every_action_is_pinned_to_a_commit_with_its_tag_behind_and_once() -> No
     for _, use in foreign:
         versions.setdefault(use.partition("@")[0].partition("/cache/")[0], set()).add(use.partition("@")[2])
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_a_workflow_that_others_start_names_them_as_they_are_called() -> None:
+    files = sorted((ROOT / "<<cookiecutter.project>>/.github/workflows").glob("*.yml"))
+    read = [act.document(path.read_text()) for path in files]
+    wanted = {name for one in read for name in (one["on"].get("workflow_run") or {}).get("workflows", ())}
+    assert wanted >= {"Train", "Deploy"}
+    assert wanted <= {one["name"] for one in read}
 
 
 def test_every_action_that_a_test_replaces_is_in_the_table() -> None:

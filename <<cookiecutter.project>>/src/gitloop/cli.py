@@ -60,6 +60,17 @@ VERBS: dict[str, Verb] = {
             _argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra's, for this once, such as +preset=quick"),
         ),
     ),
+    "schema": Verb(
+        "gitloop.gitops.schema",
+        "write the JSON schemas by which an editor completes and checks conf/ and environments/",
+        "gitloop schema",
+    ),
+    "explain": Verb(
+        "gitloop.explain",
+        "say of a setting what it does, what it is, where that is written and what reads it",
+        "gitloop explain gates.baseline",
+        (_argument("key", nargs="?", help="such as data.window.until (default: list all)"),),
+    ),
     "init": Verb(
         "gitloop.data.init",
         "declare your own table: read it, infer its contract, choose it",
@@ -109,10 +120,13 @@ VERBS: dict[str, Verb] = {
         (_CHAMPION,),
     ),
     "serve": Verb(
-        "gitloop.serving.serve",
-        "start the service of the chosen model",
+        "gitloop.gitops.serve",
+        "start the service of the chosen model, or of a version",
         "gitloop serve --port 3001",
         (
+            _argument(
+                "--version", metavar="NAME", help="a version, with the packages that it locks (default: what is here)"
+            ),
             _argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)"),
             _argument("--port", type=int, help="(default: conf/serving/)"),
         ),
@@ -132,10 +146,14 @@ VERBS: dict[str, Verb] = {
         ),
     ),
     "score": Verb(
-        "gitloop.serving.score",
+        "gitloop.gitops.score",
         "predict every row of a source, into files or a database",
         "gitloop score --since 2013-04-01 --until 2013-05-01",
-        (_SINCE, _UNTIL),
+        (
+            _SINCE,
+            _UNTIL,
+            _argument("--environment", metavar="NAME", help="with the version that runs there (default: what is here)"),
+        ),
     ),
     "check": Verb(
         "gitloop.gitops.checks",
@@ -168,6 +186,25 @@ VERBS: dict[str, Verb] = {
         "build the model of main, register it, and keep both",
         "gitloop release --push",
         (_BUMP, _argument("--push", action="store_true", help="push the tag, and keep the model where no remote does")),
+    ),
+    "unpack": Verb(
+        "gitloop.gitops.unpack",
+        "write what the image of a version is built from",
+        "gitloop unpack v1.2.0 --to dist/image",
+        (
+            _argument("version", help="as `gitloop versions` names it"),
+            _argument("--to", metavar="FOLDER", help="where to put it (default: dist/image)"),
+        ),
+    ),
+    "pushed": Verb(
+        "gitloop.gitops.images",
+        "record which image of a version was pushed to its registry",
+        "gitloop pushed v1.2.0 sha256:0a1b… --push",
+        (
+            _argument("version", help="as `gitloop versions` names it"),
+            _argument("digest", help="as the registry says it"),
+            _argument("--push", action="store_true", help="push the tag too"),
+        ),
     ),
     "stop": Verb(
         "gitloop.gitops.stop",
@@ -243,6 +280,12 @@ VERBS: dict[str, Verb] = {
         "bring the windows that were looked at before, from branch monitoring",
         "gitloop recall",
     ),
+    "site": Verb(
+        "gitloop.gitops.site",
+        "make a page of versions, deployments, windows and decisions, in site/",
+        "gitloop site --open",
+        (_argument("--open", action="store_true", help="open it in a browser too"),),
+    ),
     "act": Verb(
         "gitloop.gitops.act",
         "do what was decided: an issue, a proposal to retrain, or one to take a version down",
@@ -252,6 +295,20 @@ VERBS: dict[str, Verb] = {
         "gitloop.monitoring.decide",
         "say what the last windows ask for: nothing, an alert, a retraining or a retirement",
         "gitloop decide",
+    ),
+    "label": Verb(
+        "gitloop.monitoring.label",
+        "have people label predictions in Label Studio, and take what they say as truth",
+        "gitloop label export --since 2013-04-01 --until 2013-04-08",
+        (
+            _argument("what", choices=("export", "import"), help="write tasks, or take in what became of them"),
+            _argument("file", nargs="?", metavar="FILE", help="of import: Label Studio's export, JSON or JSON-MIN"),
+            _argument(
+                "--environment", metavar="NAME", help="the log of what is deployed there, if that is this machine"
+            ),
+            _argument("--since", metavar="TIME", help="predictions from this time on, UTC (default: a window before)"),
+            _argument("--until", metavar="TIME", help="predictions before this time, UTC (default: now)"),
+        ),
     ),
     "resolve": Verb(
         "gitloop.gitops.resolve",
@@ -280,6 +337,23 @@ VERBS: dict[str, Verb] = {
                 metavar="REV",
                 help="the Git revision to compare with (default: where the branch left main, or the commit before)",
             ),
+        ),
+    ),
+    "update": Verb(
+        "gitloop.gitops.update",
+        "bring the repository to a newer version of the template it was generated from",
+        "gitloop update",
+        (
+            _argument("--template", metavar="ADDRESS", help="where the template is (default: as .gitloop.json says)"),
+            _argument(
+                "--from",
+                dest="since",
+                metavar="COMMIT",
+                help="the template's commit it was generated from (default: as .gitloop.json says)",
+            ),
+            _argument("--to", metavar="REV", help="a tag, branch or commit of it (default: the newest release)"),
+            _argument("--write", metavar="FOLDER", help="change nothing, and leave the update there for --propose"),
+            _argument("--propose", metavar="FOLDER", help="open the pull request of what --write left there"),
         ),
     ),
 }

@@ -15,9 +15,9 @@ from gitloop.errors import InputError
 MAIN = "main"
 
 
-def git(*arguments: str, environment: dict[str, str] | None = None, root: Path = Path()) -> str:
+def git(*arguments: str, environment: Mapping[str, str] | None = None, root: Path = Path(), given: bytes = b"") -> str:
     """What Git prints, without the white space around it. Raises `InputError` with what Git says."""
-    done = _run(arguments, environment, root)
+    done = _run(arguments, environment, root, given)
     if done.returncode:
         raise InputError(f"git {arguments[0]}: {' '.join(done.stderr.decode(errors='replace').split())}")
     return done.stdout.decode(errors="replace").strip()
@@ -132,7 +132,7 @@ def changed(*paths: str, since: str = "HEAD") -> bool:
 
 
 def _run(
-    arguments: Sequence[str], environment: dict[str, str] | None, root: Path = Path(), given: bytes = b""
+    arguments: Sequence[str], environment: Mapping[str, str] | None, root: Path = Path(), given: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 CONF = Path("conf")
 PARAMS = Path("params.yaml")
+ANSWERS = Path(".gitloop.json")  # what was generated: the answers, the template and its commit
+SCHEMAS = Path(".schemas")  # of conf/ and environments/, for editors
 CODE = ("src", "dvc.yaml", "requirements.txt")  # what runs the pipeline
 
 # Tables, in the DVC cache.
@@ -50,9 +52,13 @@ CHECKS = Path("reports/checks.json")
 RUN = Path("reports/run.json")
 REPORT = Path("reports/report.md")
 UNSCORED = Path("reports/unscored.parquet")  # what the last `gitloop score` set aside
+SCORED = Path("reports/scored.json")  # what it did
 
 MONITORING = Path("reports/monitoring")  # a file for each window, and a folder with its pages
 DECISION = Path("reports/decision.json")
+LABELS = Path("labels")  # a folder for each export of tasks to Label Studio
+
+SITE = Path("site")  # the page of all of this, for a browser
 
 DEPLOYED = Path(".deploy")  # environments on this machine
 

@@ -54,33 +54,45 @@ def _target(value: Spec | None) -> Spec | None:
 class Project(Frozen):
     """Who the repository belongs to."""
 
-    name: str
-    package: str
-    owner: str
-    contact: str
-    description: str = ""  # what the model is meant for; a release needs it
-    limits: str = ""  # what it is not meant for; a release needs it
+    name: str = Field(description="What the model is called")
+    package: str = Field(description="The folder of your code, src/<package>/")
+    owner: str = Field(description="Who answers for the model")
+    contact: str = Field(description="Where the owner is reached")
+    description: str = Field(
+        default="", description="What the model is meant for; a release needs it, and the model card shows it"
+    )
+    limits: str = Field(
+        default="", description="What the model is not meant for; a release needs it, and the model card shows it"
+    )
 
 
 class Split(Frozen):
     """The test slice: the latest by time; without a timestamp drawn by `seed`, stratified or kept whole by `group`."""
 
-    test: float = Field(default=0.2, gt=0, lt=1)
-    group: str | None = None
-    seed: int = 0
-    reference: int = Field(default=5000, ge=100)  # rows kept as the reference sample
+    test: float = Field(default=0.2, gt=0, lt=1, description="The share of rows that is set aside as the test slice")
+    group: str | None = Field(
+        default=None, description="Without a timestamp: the column whose groups stay whole on one side"
+    )
+    seed: int = Field(default=0, description="Without a timestamp: what rows are drawn by")
+    reference: int = Field(
+        default=5000,
+        ge=100,
+        description="How many training rows are kept as the sample that later data is compared with",
+    )
 
 
 class Data(Contract):
     """One data configuration: a source, a window and the contract."""
 
-    name: str
-    source: Spec
+    name: str = Field(description="The name of the file in conf/data/")
+    source: Spec = Field(description="Where rows come from: the class of a source as `_target_`, and its arguments")
     window: Window = Window()
     split: Split = Split()
-    metric: str  # the one by which models are chosen
-    threshold: float = Field(default=0.5, gt=0, lt=1)  # binary: predicted positive from this probability on
-    slices: tuple[str, ...] = ()
+    metric: str = Field(description="The metric by which models are chosen")
+    threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="Of a binary task: a row counts as positive from this probability on"
+    )
+    slices: tuple[str, ...] = Field(default=(), description="Columns by whose values the model is also judged")
 
     _source = field_validator("source")(_target)
 
@@ -105,30 +117,48 @@ class Data(Contract):
 class Features(Frozen):
     """From columns to what a model sees."""
 
-    derive: str | None = None  # dotted name of a pure function from columns to further columns
-    drop_constant: bool = True
-    drop_duplicate: bool = True
-    drop_missing: float = Field(default=0.95, gt=0, le=1)  # share of nulls from which a column is left out
-    keep: int | None = Field(default=None, ge=1)  # at most so many encoded features, by univariate score
+    derive: str | None = Field(
+        default=None,
+        description="Dotted name of a pure function from columns to further columns; null: nothing is derived",
+    )
+    drop_constant: bool = Field(default=True, description="Whether columns of one value are left out")
+    drop_duplicate: bool = Field(default=True, description="Whether copies of another column are left out")
+    drop_missing: float = Field(
+        default=0.95, gt=0, le=1, description="Columns with a larger share of nulls are left out"
+    )
+    keep: int | None = Field(
+        default=None, ge=1, description="At most so many encoded features, the best by univariate score; null: all"
+    )
 
 
 class Prepare(Frozen):
     """Preprocessing that suits one kind of model."""
 
-    numeric: Literal["impute", "pass"] = "impute"  # pass: the model handles nulls itself
-    scale: bool = False
-    categorical: Literal["onehot", "ordinal", "target"] = "onehot"
-    max_categories: int = Field(default=50, ge=2)  # onehot: the rarer ones share a column
-    text_features: int = Field(default=256, ge=1)  # text: TF-IDF terms
+    numeric: Literal["impute", "pass"] = Field(
+        default="impute",
+        description="Nulls of numbers become the median (impute), or the model handles them itself (pass)",
+    )
+    scale: bool = Field(default=False, description="Whether numbers are brought to mean 0 and standard deviation 1")
+    categorical: Literal["onehot", "ordinal", "target"] = Field(
+        default="onehot", description="How categories become numbers: a column each, their rank, or their mean target"
+    )
+    max_categories: int = Field(
+        default=50, ge=2, description="onehot: at most so many columns for one; the rarer categories share the last"
+    )
+    text_features: int = Field(default=256, ge=1, description="How many words of a text column take part, by TF-IDF")
 
 
 class Dimension(Frozen):
     """One searched argument: a range (integers where both ends are) or a list of choices."""
 
-    low: int | float | None = None
-    high: int | float | None = None
-    log: bool = False
-    choices: tuple[bool | int | float | str | None, ...] | None = None
+    low: int | float | None = Field(
+        default=None, description="The lowest value that is tried; whole numbers are tried where both ends are"
+    )
+    high: int | float | None = Field(default=None, description="The highest value that is tried")
+    log: bool = Field(default=False, description="Whether values are drawn evenly by their logarithm")
+    choices: tuple[bool | int | float | str | None, ...] | None = Field(
+        default=None, description="A list of values to try, in place of a range"
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -145,11 +175,18 @@ class Dimension(Frozen):
 class Candidate(Frozen):
     """One model that may be chosen."""
 
-    complexity: int = Field(ge=0)  # among equals the lowest wins; 0 is the baseline
-    classifier: Spec | None = None
-    regressor: Spec | None = None
+    complexity: int = Field(ge=0, description="Among equally good candidates the lowest is chosen; 0 is the baseline")
+    classifier: Spec | None = Field(
+        default=None, description="The estimator of classes: its class as `_target_`, and its arguments"
+    )
+    regressor: Spec | None = Field(
+        default=None, description="The estimator of numbers: its class as `_target_`, and its arguments"
+    )
     prepare: Prepare = Prepare()
-    search: dict[str, Dimension] = Field(default_factory=dict)
+    search: dict[str, Dimension] = Field(
+        default_factory=dict,
+        description="The estimator's arguments that tuning may set, by name; empty: it is trained as it stands",
+    )
 
     _classifier = field_validator("classifier")(_target)
     _regressor = field_validator("regressor")(_target)
@@ -161,21 +198,29 @@ class Candidate(Frozen):
 class Tuning(Frozen):
     """How hard to search, declared in trials so that two runs do the same work."""
 
-    method: Literal["none", "optuna", "halving"] = "optuna"
-    trials: int = Field(default=10, ge=1)
-    rows: int | None = Field(default=20_000, ge=50)  # search on the latest so many rows; null: all
-    folds: int = Field(default=4, ge=2)
-    seed: int = 0
+    method: Literal["none", "optuna", "halving"] = Field(
+        default="optuna", description="How settings are searched: not at all, by Optuna's TPE, or by successive halving"
+    )
+    trials: int = Field(default=10, ge=1, description="How many settings are tried for each candidate")
+    rows: int | None = Field(
+        default=20_000,
+        ge=50,
+        description="The search runs on at most so many rows, the latest where there is a timestamp; null: on all",
+    )
+    folds: int = Field(default=4, ge=2, description="Folds of the cross-validation, by time where there is a timestamp")
+    seed: int = Field(default=0, description="What settings and rows are drawn by")
 
 
 class Evaluation(Frozen):
     """How the chosen model is judged on the test slice."""
 
-    bootstrap: int = Field(default=200, ge=20)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    importance_rows: int = Field(default=2000, ge=50)
-    slice_rows: int = Field(default=200, ge=10)  # smaller slices are not judged
-    seed: int = 0
+    bootstrap: int = Field(default=200, ge=20, description="Resamples behind each interval")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="How sure an interval is to hold the true value")
+    importance_rows: int = Field(
+        default=2000, ge=50, description="Permutation importance is measured on at most so many rows"
+    )
+    slice_rows: int = Field(default=200, ge=10, description="Slices and groups of fewer rows are not judged")
+    seed: int = Field(default=0, description="What resamples and shuffles are drawn by")
 
 
 def _known(bounds: Bounds | None, by_task: dict[str, tuple[str, ...]], what: str) -> Bounds | None:
@@ -189,16 +234,24 @@ def _known(bounds: Bounds | None, by_task: dict[str, tuple[str, ...]], what: str
 class Gates(Frozen):
     """Bounds that a model must keep to be merged. null switches a gate off."""
 
-    floor: Bounds | None  # metric → worst value allowed
-    baseline: float | None  # share of the way from the dummy to perfect that must be won
-    champion: float | None  # how much worse than the champion the interval may allow (for losses: share of the dummy's)
-    slice_floor: Bounds | None  # metric → worst value allowed in any slice
-    slice_regression: float | None  # how much worse than the champion any slice may be
-    fairness: Bounds | None  # rate → largest difference between groups of a sensitive column
-    calibration: float | None  # largest expected calibration error (regression: bias in standard deviations)
-    gap: float | None  # how much better than on test the model may be on its training rows
-    leakage: float | None  # largest skill (share of the way to perfect) of any single feature
-    behaviour: str | None  # folder of pytest tests of the model's behaviour
+    floor: Bounds | None = Field(description="The worst value allowed on the test slice, by metric")
+    baseline: float | None = Field(description="At least this share of the way from the dummy to perfect must be won")
+    champion: float | None = Field(
+        description="At most this much worse than the champion (end of the interval; of a loss: share of the dummy's)"
+    )
+    slice_floor: Bounds | None = Field(description="The worst value allowed in any slice, by metric")
+    slice_regression: float | None = Field(description="No slice may be this much worse than the champion's")
+    fairness: Bounds | None = Field(
+        description="The largest difference allowed between groups of a sensitive column, by rate"
+    )
+    calibration: float | None = Field(
+        description="The largest expected calibration error; of numbers: the bias in standard deviations"
+    )
+    gap: float | None = Field(
+        description="How much better than on the test slice the model may be on rows that it was trained on"
+    )
+    leakage: float | None = Field(description="How far any feature alone may go from chance to perfect")
+    behaviour: str | None = Field(description="The folder of tests of the model's behaviour")
 
     @field_validator("floor", "slice_floor")
     @classmethod
@@ -214,11 +267,17 @@ class Gates(Frozen):
 class Log(Frozen):
     """Where predictions and truths are kept: JSON lines in `folder`, sent on to a database where one is named."""
 
-    folder: str = "predictions"
-    url: str | None = None  # of SQLAlchemy
-    url_env: str | None = None  # the environment variable that holds it
-    keep_days: int = Field(default=90, ge=1)  # older files are deleted
-    max_megabytes: int = Field(default=1024, ge=1)  # on this disk; what is beyond is dropped, and counted
+    folder: str = Field(default="predictions", description="Where the lines are written, a folder")
+    url: str | None = Field(
+        default=None, description="A database of SQLAlchemy's, to which lines are sent on; without a password"
+    )
+    url_env: str | None = Field(
+        default=None, description="The environment variable that holds the database's URL; null: there is none"
+    )
+    keep_days: int = Field(default=90, ge=1, description="Older files are deleted")
+    max_megabytes: int = Field(
+        default=1024, ge=1, description="Room on this disk; lines beyond it are dropped, and counted"
+    )
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:
@@ -230,22 +289,29 @@ class Log(Frozen):
 class Serving(Frozen):
     """How the chosen model answers."""
 
-    port: int = Field(default=3000, ge=1, le=65535)
-    workers: int = Field(default=1, ge=1)  # processes
-    max_rows: int = Field(default=1000, ge=1)  # in one request
-    max_kilobytes: int = Field(default=1024, ge=1)  # of one request's body
-    token_env: str | None = None  # the environment variable that holds the token callers must send; null: none
-    log: Log | None  # null: predictions are not kept
+    port: int = Field(default=3000, ge=1, le=65535, description="The port that is listened on")
+    workers: int = Field(default=1, ge=1, description="How many processes answer")
+    max_rows: int = Field(default=1000, ge=1, description="The most rows in one request")
+    max_kilobytes: int = Field(default=1024, ge=1, description="The largest body of a request")
+    token_env: str | None = Field(
+        default=None, description="The environment variable that holds the token callers must send; null: none is asked"
+    )
+    log: Log | None = Field(description="Where predictions and their truth are kept; null: nowhere")
 
 
 class Scoring(Frozen):
     """Where a batch of rows comes from and where its predictions go: a database where one is named, else files."""
 
-    source: Spec | None = None  # null: that of the data configuration
-    folder: str = "scores"  # of Parquet files
-    url: str | None = None  # of SQLAlchemy
-    url_env: str | None = None  # the environment variable that holds it
-    table: str = Field(default="scores", min_length=1)  # in the database
+    source: Spec | None = Field(default=None, description="Where rows come from, as in conf/data/; null: from there")
+    folder: str = Field(default="scores", description="Where Parquet files of predictions go")
+    url: str | None = Field(
+        default=None, description="A database of SQLAlchemy's, to which predictions go instead; without a password"
+    )
+    url_env: str | None = Field(
+        default=None,
+        description="The environment variable that holds the database's URL; null: predictions go into files",
+    )
+    table: str = Field(default="scores", min_length=1, description="The table in the database")
 
     _source = field_validator("source")(_target)
 
@@ -259,26 +325,43 @@ class Scoring(Frozen):
 class DriftBounds(Frozen):
     """The distance between window and reference from which a column has drifted, by the method of its type."""
 
-    wasserstein: float = Field(default=0.1, gt=0)  # numeric: in standard deviations of the reference
-    jensenshannon: float = Field(default=0.1, gt=0, lt=1)  # categorical and boolean
+    wasserstein: float = Field(
+        default=0.1, gt=0, description="Of numbers: the distance in standard deviations of the reference"
+    )
+    jensenshannon: float = Field(
+        default=0.1, gt=0, lt=1, description="Of categories and yes/no: the distance between their shares"
+    )
 
 
 class QualityBounds(Frozen):
     """What is still good enough in the rows of a window. What breaks the contract is bounded by its own rules."""
 
-    missing: float = Field(default=0.05, gt=0, lt=1)  # share of nulls beyond the reference's
-    unseen: float = Field(default=0.01, gt=0, lt=1)  # share of values that are no category of the reference
-    volume: float = Field(default=0.5, gt=0, lt=1)  # fewer rows than this share of the windows before, or more by it
-    stale_hours: float = Field(default=24, gt=0)  # without any prediction at the window's end
-    latency_ms: float = Field(default=250, gt=0)  # that 95 of 100 predictions must keep
-    errors: float = Field(default=0.01, gt=0, lt=1)  # share of lines that are torn, repeated or without a prediction
+    missing: float = Field(default=0.05, gt=0, lt=1, description="The share of nulls beyond the reference's")
+    unseen: float = Field(
+        default=0.01, gt=0, lt=1, description="The share of values that are no category of the reference"
+    )
+    volume: float = Field(
+        default=0.5, gt=0, lt=1, description="Fewer rows than this share of the windows before, or more by as much"
+    )
+    stale_hours: float = Field(default=24, gt=0, description="Hours without any prediction at the window's end")
+    latency_ms: float = Field(default=250, gt=0, description="Milliseconds that 95 of 100 predictions must keep")
+    errors: float = Field(
+        default=0.01, gt=0, lt=1, description="The share of failed or refused requests, and of torn or repeated lines"
+    )
 
 
 class PerformanceBounds(Frozen):
     """How good the model must stay where truth has come. Slices, fairness, calibration: the bounds of the gates."""
 
-    drop: float = Field(default=0.05, gt=0)  # how much worse than on the test slice; of a loss: share of the dummy's
-    floor: Bounds = Field(default_factory=lambda: {"roc_auc": 0.55, "r2": 0.0})  # below it the model is retired
+    drop: float = Field(
+        default=0.05,
+        gt=0,
+        description="How much worse than on the test slice it may be; of a loss: share of the dummy's",
+    )
+    floor: Bounds = Field(
+        default_factory=lambda: {"roc_auc": 0.55, "r2": 0.0},
+        description="Below it the model is to be retired, by metric",
+    )
 
     @field_validator("floor")
     @classmethod
@@ -289,10 +372,13 @@ class PerformanceBounds(Frozen):
 class Policy(Frozen):
     """When findings become an act."""
 
-    windows: int = Field(default=3, ge=1)  # the last so many that had enough data are looked at
-    needed: int = Field(default=2, ge=1)  # so many of them must show it
-    retire: int = Field(default=3, ge=1)  # so many in a row below the floor
-    cooling_days: int = Field(default=14, ge=0)  # after a new version, or a retraining that was asked for
+    windows: int = Field(default=3, ge=1, description="The last so many windows with enough data are looked at")
+    needed: int = Field(default=2, ge=1, description="So many of them must show it for a retraining")
+    retire: int = Field(default=3, ge=1, description="So many in a row below the floor ask for a retirement")
+    earlier: int = Field(default=5, ge=1, description="So many versions before it are scored anew, for a way back")
+    cooling_days: int = Field(
+        default=14, ge=0, description="No retraining so soon after a new version, or after one that was asked for"
+    )
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -301,21 +387,48 @@ class Policy(Frozen):
         return self
 
 
+class Labels(Frozen):
+    """Which predictions are worth a label (`gitloop label export`)."""
+
+    tasks: int = Field(default=200, ge=1, description="At most so many tasks in one export")
+    uncertain: float = Field(default=0.4, ge=0, le=1, description="The share of which the model is least sure")
+    drifted: float = Field(default=0.3, ge=0, le=1, description="The share least like the rows it was trained on")
+    random: float = Field(default=0.3, ge=0, le=1, description="The share that is drawn at random")
+    show: bool = Field(
+        default=False, description="Whether annotators see the prediction: quicker, but they tend to agree with it"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.uncertain + self.drifted + self.random
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"uncertain, drifted and random make {total:g}; they are shares, and must make 1")
+        return self
+
+
 class Monitoring(Frozen):
     """What is looked for in the predictions of a window, and what is done about it."""
 
-    window: int = Field(default=7, ge=1)  # days
-    min_rows: int = Field(default=500, ge=100)  # fewer are not enough data
-    sample: int = Field(default=50_000, ge=1000)  # larger windows are drawn from
-    truth_rows: int = Field(default=10_000, ge=500)  # rows with truth that intervals are computed from, at most
-    page_rows: int = Field(default=5_000, ge=500)  # rows on Evidently's page, at most
-    truth_days: int = Field(default=30, ge=1)  # truth is awaited so long
-    alarms: float = Field(default=0.01, gt=0, lt=0.5)  # share of undrifted windows in which something may be found
-    seed: int = 0
+    window: int = Field(default=7, ge=1, description="How many days a window has")
+    min_rows: int = Field(default=500, ge=100, description="Fewer predictions are not enough data, and never an alarm")
+    sample: int = Field(default=50_000, ge=1000, description="Of a larger window so many predictions are drawn")
+    truth_rows: int = Field(
+        default=10_000, ge=500, description="Intervals are computed from at most so many rows with truth"
+    )
+    page_rows: int = Field(default=5_000, ge=500, description="At most so many rows are on Evidently's page")
+    truth_days: int = Field(default=30, ge=1, description="How long truth is awaited")
+    alarms: float = Field(
+        default=0.01,
+        gt=0,
+        lt=0.5,
+        description="In at most this share of undrifted windows anything may be found, over all columns together",
+    )
+    seed: int = Field(default=0, description="What rows are drawn by")
     drift: DriftBounds = DriftBounds()
     quality: QualityBounds = QualityBounds()
     performance: PerformanceBounds = PerformanceBounds()
     policy: Policy = Policy()
+    labels: Labels = Labels()
 
 
 class Settings(Frozen):
@@ -324,7 +437,9 @@ class Settings(Frozen):
     project: Project
     data: Data
     features: Features
-    candidate: dict[str, Candidate]
+    candidate: dict[str, Candidate] = Field(
+        description="The models of which one is chosen, by the names of their files in conf/candidate/"
+    )
     tuning: Tuning
     evaluation: Evaluation
     gates: Gates

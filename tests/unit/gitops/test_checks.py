@@ -128,6 +128,12 @@ NOTEBOOK = json.dumps(
             "dvc.lock",
             "holds the marks of a merge conflict; run `gitloop resolve`",
         ),
+        (
+            write("NOTES.md", "a\n<<<<<<< HEAD\nmine\n=======\ntheirs\n>>>>>>> main\n"),
+            "marks",
+            "NOTES.md",
+            "NOTES.md: holds the marks of a merge conflict; edit it",
+        ),
         (replace("dvc.lock", "stages:", "things:"), "lock", "dvc.lock", "is not what DVC writes"),
         (
             write(".github/workflows/extra.yml", UNPINNED),

@@ -59,8 +59,12 @@ def test_the_template_s_other_targets_are_right(template: Path) -> None:
         ("version: none\ntarget: kubernets", "target: input should be 'local', 'kubernetes', 'compose' or"),
         ("version: none\ntarget: compose", "compose: is missing, for the target is compose; add it"),
         (
-            "version: none\ncanary: 10",
-            "canary: target local has none; put null, or use kubernetes",
+            "version: none\ntarget: compose\ncompose: {image: a/b}\ncanary: 10",
+            "canary: target compose has none; put null, or use local or kubernetes",
+        ),
+        (
+            "version: none\nwatch: {errors: 0}",
+            "watch.errors: input should be greater than 0; mend it",
         ),
         (f"{ON_KUBERNETES}}}\ncanary: 60", "canary: input should be less than or equal to 50; mend it"),
         (

@@ -127,6 +127,26 @@ def test_a_version_that_was_never_registered(
     assert "v9.9.9: was never registered (there are none yet); see `gitloop versions`" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "has no params.yaml"), ("a: [", "is no valid YAML"), ("- 1", "is no mapping")],
+)
+def test_a_version_whose_parameters_cannot_be_read(
+    content: str | None, says: str, repository: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["register"]) == 0
+    if content is None:
+        git(Path(), "rm", "--quiet", "params.yaml")
+    else:
+        Path("params.yaml").write_text(content)
+    git(Path(), "commit", "--quiet", "--all", "--message", "broken")
+    capsys.readouterr()
+    assert main(["register"]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.endswith("run `gitloop params` and commit it\n")
+
+
 def test_a_light_tag_is_no_version(repository: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     git(Path(), "tag", "model@v7.0.0")
     assert main(["versions"]) == 0

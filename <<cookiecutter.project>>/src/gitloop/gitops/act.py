@@ -6,7 +6,7 @@ import argparse
 
 from gitloop import layout, ui
 from gitloop.errors import InputError
-from gitloop.gitops import forge, origin, promote, registry, retrain, windows
+from gitloop.gitops import forge, origin, retrain, windows
 from gitloop.gitops.markdown import plain
 from gitloop.monitoring import decide, findings
 from gitloop.monitoring.decide import Decision
@@ -28,7 +28,9 @@ def run(_: argparse.Namespace) -> None:
     if decision.wanted == "retrain":
         retrain.propose(origin.main(), decision, findings.history())
     elif decision.action == "retire":
-        _retire(decision)
+        from gitloop.gitops import retire  # loads what models need
+
+        retire.propose(decision, findings.history())
 
 
 def _alert(decision: Decision) -> None:
@@ -41,15 +43,3 @@ def _alert(decision: Decision) -> None:
     body = f"Found in the predictions to {decision.until}, of {plain(str(decision.version))} most:\n\n{points}\n"
     number = here.issue(MARK, "Predictions need a look", body, (LABEL,))
     ui.say(f"issue {number}: {decision.alerts[0].words}")
-
-
-def _retire(decision: Decision) -> None:
-    """Where the version runs: back to what ran before it there, else to none."""
-    found, base = registry.read(), origin.main()
-    names = [name for name in found.stages if (one := found.runs(name)) and one.name == decision.version]
-    if not names:
-        ui.say(f"{decision.version} is recorded to run in no environment, so there is nothing to take down")
-    for name in names:
-        last = found.last(name)
-        before = found.before(name, last.commit if last else None)
-        promote.propose(found, base, name, before, "rollback" if before else "retire", decision.why)

@@ -102,6 +102,14 @@ def _in_git(root: Path) -> set[str]:
     return {path.replace("${key}", name) for path in found for name in names}
 
 
+def marks(root: Path) -> Iterator[Finding]:
+    """No tracked file holds both marks of a merge conflict, as an update of the template may leave them."""
+    both = ("--all-match", "-e", "^<<<<<<< ", "-e", "^>>>>>>> ")
+    for name in (git.asked("grep", "--files-with-matches", "-I", *both, root=root) or "").splitlines():
+        if name != layout.DVC_LOCK.as_posix():  # has its own answer
+            yield Finding("marks", name, "holds the marks of a merge conflict", "edit it: keep what is right of both")
+
+
 def workflows(root: Path) -> Iterator[Finding]:
     """zizmor finds nothing in .github/. Raises `InputError` where it is not installed."""
     if not (root / WORKFLOWS).is_dir():
@@ -156,6 +164,7 @@ def secrets(root: Path) -> Iterator[Finding]:
 CHECKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "configuration": configuration,
     "lock": lock,
+    "marks": marks,
     "workflows": workflows,
     "secrets": secrets,
 }

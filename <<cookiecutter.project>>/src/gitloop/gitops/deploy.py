@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from gitloop import layout, ui
-from gitloop.errors import GitloopError, InputError, Refused
+from gitloop.errors import GitloopError, Refused
 from gitloop.gitops import actions, environment, forge, registry, stages, verify
 from gitloop.gitops.environment import Environment
 from gitloop.gitops.registry import Version
-from gitloop.gitops.stages import Delivered
 
 if TYPE_CHECKING:
     from gitloop.gitops.place import Place
@@ -29,9 +29,17 @@ def run(arguments: argparse.Namespace) -> None:
     if version:
         verify.tag(version, found, arguments.push)
     if wanted.target == "local":
-        done, where = _local(name, wanted, version, arguments.push), f"http://127.0.0.1:{wanted.local.port}"
+        from gitloop.gitops import running
+
+        with _failing(name, wanted, version, arguments.push):
+            done = running.deliver(place(name, wanted), version, wanted)
+        where = f"http://127.0.0.1:{wanted.local.port}"
     elif wanted.target == "bentocloud":
-        raise InputError(f"{layout.environment(name)}: target: bentocloud is not delivered to yet; use another target")
+        from gitloop.gitops import bentocloud
+
+        with _failing(name, wanted, version, arguments.push):
+            done = bentocloud.deliver(name, wanted, version)
+        where = bentocloud.url(wanted)
     else:
         from gitloop.gitops import rendered
 
@@ -47,17 +55,20 @@ def run(arguments: argparse.Namespace) -> None:
     actions.output(version=version.name if version else "", changed=str(done.changed).lower())
 
 
-def _local(name: str, wanted: Environment, version: Version | None, public: bool) -> Delivered:
-    from gitloop.gitops import running
+@contextmanager
+def _failing(name: str, wanted: Environment, version: Version | None, public: bool) -> Iterator[None]:
+    """A version that does not do what it should: the run is red, and an issue says why."""
     from gitloop.gitops.place import Failed
 
     try:
-        return running.deliver(place(name, wanted), version, wanted.smoke.latency_ms)
+        yield
     except Failed as error:
         said = version.name if version else wanted.version
         lines = [f"{name}: {said} is not deployed: {line}" for line in str(error).splitlines()]
         if public:
             _tell(name, said, lines, error.log)
+        if error.serves and (serves := registry.read().known(error.serves)):
+            stages.record(name, serves, "", public)  # of a canary that was stopped later it is on record that it runs
         raise Refused("\n".join(lines)) from error
 
 

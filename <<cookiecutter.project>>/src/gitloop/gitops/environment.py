@@ -21,7 +21,7 @@ NONE, NEWEST = "none", "newest"
 NAME = re.compile(r"[a-z][a-z0-9-]*")  # as in a stage tag
 VERSION = re.compile(r"none|newest|v\d+\.\d+\.\d+")
 IMAGE = re.compile(r"[a-z0-9]([a-z0-9._:-]*[a-z0-9])?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*")
-CANARY = ("kubernetes",)  # targets that can give a share of the requests to a version
+CANARY = ("local", "kubernetes")  # targets that can give a share of the requests to a version
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]  # of DNS, RFC 1123
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -30,19 +30,33 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Smoke(Frozen):
     """What a version must keep when it is tried."""
 
-    latency_ms: float | None = Field(default=None, gt=0)  # median of the expected rows; null: no bound
+    latency_ms: float | None = Field(
+        default=None, gt=0, description="Bound of the median of the expected rows, one by one; null: no bound"
+    )
+
+
+class Watch(Frozen):
+    """When a canary on this machine is stopped: it has no requests from then on, the version before has all."""
+
+    errors: float = Field(
+        default=5, gt=0, le=100, description="Percent of its last requests that may fail: 5xx, or none"
+    )
+    requests: int = Field(
+        default=100, ge=1, description="How many its last requests are; a deploy looks on for so many"
+    )
+    seconds: float = Field(default=60, ge=0, description="How long a deploy looks on at most; the front does for ever")
 
 
 class Local(Frozen):
     """Processes on this machine."""
 
-    port: Port = 8080
+    port: Port = Field(default=8080, description="The port that callers use")
 
 
 class Image(Frozen):
     """A target that pulls the image of a version, `image:v1.2.0`."""
 
-    image: str
+    image: str = Field(description="The image without a tag: the version is added")
 
     @field_validator("image")
     @classmethod
@@ -57,10 +71,14 @@ class Image(Frozen):
 class Replicas(Frozen):
     """How many pods there are, by load."""
 
-    min: int = Field(default=2, ge=1)
-    max: int = Field(default=4, ge=1)
-    cpu: int = Field(default=70, ge=1, le=100)  # percent of what is requested, which more pods are to keep
-    in_flight: int | None = Field(default=None, ge=1)  # requests in flight of a pod, likewise; null: not looked at
+    min: int = Field(default=2, ge=1, description="There are never fewer")
+    max: int = Field(default=4, ge=1, description="There are never more")
+    cpu: int = Field(default=70, ge=1, le=100, description="Percent of what is requested, which more pods are to keep")
+    in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        description="Requests in flight of a pod, which more pods are to keep; null: not looked at. Needs `monitor`",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -72,18 +90,25 @@ class Replicas(Frozen):
 class Resources(Frozen):
     """What a pod is given, as Kubernetes writes quantities."""
 
-    cpu: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+|m)?$")] = "250m"  # requested; it may use more
-    memory: Annotated[str, StringConstraints(pattern=r"^\d+(Mi|Gi|M|G)$")] = "1Gi"  # requested, and the limit
+    cpu: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+|m)?$")] = Field(
+        default="250m", description="What is requested; it may use more"
+    )
+    memory: Annotated[str, StringConstraints(pattern=r"^\d+(Mi|Gi|M|G)$")] = Field(
+        default="1Gi", description="What is requested, and the limit"
+    )
 
 
 class Kubernetes(Image):
     """Manifests on branch env/NAME, which Argo CD or Flux brings into a cluster."""
 
-    namespace: Label
+    namespace: Label = Field(description="Where everything is put")
     replicas: Replicas = Replicas()
     resources: Resources = Resources()
-    secret: Label | None = None  # the Secret whose keys become environment variables: tokens, a database's URL
-    monitor: bool = False  # a ServiceMonitor: needs the Prometheus operator
+    secret: Label | None = Field(
+        default=None,
+        description="The Secret whose keys become environment variables: tokens, a database's URL",
+    )
+    monitor: bool = Field(default=False, description="Whether there is a ServiceMonitor, of the Prometheus operator")
 
     @model_validator(mode="after")
     def _measured(self) -> Self:
@@ -95,24 +120,36 @@ class Kubernetes(Image):
 class Compose(Image):
     """A compose.yaml on branch env/NAME, which one machine pulls."""
 
-    port: Port = 3000
-    env_file: str | None = None  # on that machine: tokens, a database's URL
+    port: Port = Field(default=3000, description="The port of that machine")
+    env_file: str | None = Field(
+        default=None, description="A file of that machine that holds environment variables: tokens, a database's URL"
+    )
 
 
 class BentoCloud(Frozen):
-    """A deployment at BentoCloud."""
+    """A deployment at BentoCloud. What else is set there stays as it is."""
 
-    deployment: Label
+    deployment: Label = Field(description="Its name")
+    secrets: tuple[str, ...] = Field(
+        default=(), description="Names of secrets at BentoCloud that become environment variables: tokens, a URL"
+    )
 
 
 class Environment(Frozen):
     """One file in environments/."""
 
-    version: str
-    target: Literal["local", "kubernetes", "compose", "bentocloud"] = "local"
+    version: str = Field(description="Which version runs: v1.2.0, or newest, or none, which callers are told")
+    target: Literal["local", "kubernetes", "compose", "bentocloud"] = Field(
+        default="local", description="Where it runs; only the block of that name is needed"
+    )
     canary: int | None = Field(
-        default=None, ge=1, le=50
-    )  # percent that `version` is given; the one before has the rest
+        default=None,
+        ge=1,
+        le=50,
+        description="Percent of the requests (kubernetes: of the pods) that `version` has, the one before the rest; "
+        "null: all. Targets local and kubernetes",
+    )
+    watch: Watch = Watch()
     smoke: Smoke = Smoke()
     local: Local = Local()
     kubernetes: Kubernetes | None = None

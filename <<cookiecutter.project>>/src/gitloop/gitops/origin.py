@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from gitloop import git
-from gitloop.errors import InputError
+from gitloop.errors import InputError, Refused
 from gitloop.gitops import actions
 
 REFUSED = ("rejected", "fetch first", "non-fast-forward", "cannot lock ref")
+NO_WORKFLOWS = "to create or update workflow"  # as GitHub says it, of an app and of a person's token
+
+
+class NoWorkflows(Refused):
+    """The token may not change what is in .github/workflows."""
 
 
 def push(refspec: str) -> bool:
-    """Whether origin took it. Raises `InputError` where it does not answer or does not let us."""
+    """Whether origin took it. Raises `InputError` where it does not answer or does not let us, `NoWorkflows` too."""
     try:
         git.git("push", "--quiet", "origin", refspec, environment=actions.credential())
     except InputError as error:
+        if NO_WORKFLOWS in str(error):
+            raise NoWorkflows(
+                "git push: the token may not change .github/workflows, which GITHUB_TOKEN never may; push from a "
+                "machine, or give the workflow a token that may (`workflows: write`)"
+            ) from error
         if any(word in str(error) for word in REFUSED):
             return False
         raise

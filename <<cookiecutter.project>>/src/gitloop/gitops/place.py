@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -18,7 +19,7 @@ import gitloop
 from gitloop import layout
 from gitloop.errors import InputError, Refused
 from gitloop.files import write_text
-from gitloop.gitops import front, processes
+from gitloop.gitops import front, packages, processes
 from gitloop.gitops.front import HOST, State
 
 SECONDS = 60.0  # to start
@@ -28,9 +29,10 @@ DRAIN = 70.0  # for requests in flight: more than the front waits for an answer
 class Failed(Refused):
     """A version does not start, or not as it should; what ran before runs again."""
 
-    def __init__(self, problems: list[str], log: list[str]) -> None:
+    def __init__(self, problems: list[str], log: list[str], serves: str | None = None) -> None:
         super().__init__("\n".join(problems))
         self.log = log
+        self.serves = serves  # the version that serves instead, where another one is on record
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,11 @@ class Place:
 
 
 def start(place: Place, folder: Path) -> str:
-    """Start the service of a version's folder; its URL when it is ready. Raises `Failed` where it does not start."""
+    """Start the service of a version's folder; its URL when it is ready.
+
+    Raises `Failed` where it does not start, and `InputError` where the packages that it locks cannot be had.
+    """
+    python = packages.interpreter(folder, place.root / layout.DEPLOYED)
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
@@ -74,7 +80,7 @@ def start(place: Place, folder: Path) -> str:
     }
     shutil.rmtree(log.parent, ignore_errors=True)
     (log.parent / "metrics").mkdir(parents=True)
-    command = [sys.executable, "-m", "gitloop", "serve", "--host", HOST, "--port", str(port)]
+    command = [python, "-m", "gitloop", "serve", "--host", HOST, "--port", str(port)]
     processes.start(place.mark(url), command, folder, log, environment)
     if not _waited(lambda: _get(f"{url}/readyz"), lambda: processes.alive(place.mark(url))):
         said = processes.last(log, 40)
@@ -85,7 +91,7 @@ def start(place: Place, folder: Path) -> str:
 
 def see_to_front(place: Place) -> bool:
     """See that the front runs at the environment's port; whether it had to be started."""
-    if _flying(place) is not None:
+    if told(place) is not None:
         return False
     for mark in processes.marks(place.fronts):
         processes.stop(mark)
@@ -106,7 +112,7 @@ def see_to_front(place: Place) -> bool:
     command = [sys.executable, "-m", "gitloop.gitops.front", str(place.folder), str(place.port)]
     ours = os.environ | {"PYTHONPATH": str(Path(gitloop.__file__).parents[1])}
     processes.start(f"{place.fronts}{place.port}", command, place.folder, log, ours)
-    if not _waited(lambda: _flying(place) is not None, lambda: processes.alive(f"{place.fronts}{place.port}")):
+    if not _waited(lambda: told(place) is not None, lambda: processes.alive(f"{place.fronts}{place.port}")):
         said = processes.last(log)
         raise InputError(f"{HOST}:{place.port}: the front does not start: {said[0] if said else 'it says nothing'}")
     return True
@@ -117,7 +123,7 @@ def end(place: Place, upstream: str | None) -> None:
     if upstream is None:
         return
     until = time.monotonic() + DRAIN
-    while (_flying(place) or {}).get(upstream) and time.monotonic() < until:
+    while ((told(place) or {}).get("in_flight") or {}).get(upstream) and time.monotonic() < until:
         time.sleep(0.05)
     processes.stop(place.mark(upstream))
     shutil.rmtree(place.log(upstream).parent, ignore_errors=True)
@@ -125,21 +131,25 @@ def end(place: Place, upstream: str | None) -> None:
 
 def stop_others(place: Place, state: State) -> None:
     """Stop services that nobody is sent to: what a deploy that was killed has left."""
-    ours = place.mark(state.upstream) if state.upstream else None
+    upstreams = (state.upstream, state.canary.upstream if state.canary else None)
+    ours = [place.mark(upstream) for upstream in upstreams if upstream]
     for mark in processes.marks(place.services):
-        if mark != ours:
+        if mark not in ours:
             end(place, f"http://{HOST}:{mark.rpartition(':')[2]}")
 
 
-def _flying(place: Place) -> dict[str, int] | None:
-    """Requests in flight by upstream, as the front counts them; None where no front of ours answers."""
+def told(place: Place) -> dict[str, Any] | None:
+    """What the front tells a deploy: `in_flight`, requests by upstream, and of a canary how it does.
+
+    None where no front of ours answers.
+    """
     try:
         headers = {front.ASK: (place.folder / front.TOKEN).read_text(encoding="utf-8").strip()}
         answer = _session().get(f"http://{HOST}:{place.port}/", headers=headers, timeout=5)
-        found: dict[str, int] = answer.json()["in_flight"]
-    except (requests.RequestException, ValueError, KeyError, TypeError, FileNotFoundError):
+        found: dict[str, Any] = answer.json()
+    except (requests.RequestException, ValueError, FileNotFoundError):
         return None
-    return found
+    return found if "in_flight" in found else None
 
 
 def _waited(done: Callable[[], bool], alive: Callable[[], bool]) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from gitloop import git, layout, settings, ui
 from gitloop.errors import GitloopError, InputError, Refused
 from gitloop.gitops import actions, environment, forge, origin, promotion, proposal, registry
 from gitloop.gitops.environment import NEWEST, NONE, Environment
+from gitloop.gitops.markdown import Part
 from gitloop.gitops.registry import Registry, Version
 from gitloop.modeling import rivals
 
@@ -54,10 +56,18 @@ def _back(found: Registry, name: str, now: str) -> Version:
     return version
 
 
-def propose(found: Registry, base: str, name: str, version: Version | None, kind: str, why: str = "") -> None:
+def propose(
+    found: Registry,
+    base: str,
+    name: str,
+    version: Version | None,
+    kind: str,
+    why: str = "",
+    parts: Sequence[Part] = (),
+) -> None:
     """Open the pull request or bring it up to date; nothing where main says so already, or people said not now.
 
-    `why` is a sentence that the body begins with.
+    `why` is a sentence that the body begins with, `parts` come after it.
     """
     path, content = layout.environment(name), _content(base, name)
     current = environment.parse(name, content)
@@ -76,7 +86,7 @@ def propose(found: Registry, base: str, name: str, version: Version | None, kind
     made = proposal.commit(base, {path: environment.moved(name, content, to)}, title)
     was = _runs(found, name, current)
     comparison = _compared(was, version) if was and version else None
-    text = promotion.body(found, name, was, version, kind, comparison, why)
+    text = promotion.body(found, name, was, version, kind, comparison, why, parts)
     pull = proposal.propose(branch, made, title, text, f"gitloop:{kind}")
     ui.say(f"{title}: {pull.url or f'pull request {pull.number}'}")
     actions.output(pull=pull.number)

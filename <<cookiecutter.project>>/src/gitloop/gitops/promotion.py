@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gitloop import git, layout
-from gitloop.gitops import evidence, limits, sections
+from gitloop.gitops import evidence, images, limits, sections
 from gitloop.gitops.evidence import Evidence
 from gitloop.gitops.markdown import Part, plain
 from gitloop.gitops.registry import Registry, Version
@@ -25,10 +25,11 @@ def body(
     kind: str,
     comparison: Any = None,
     why: str = "",
+    parts: Sequence[Part] = (),
 ) -> str:
     """Markdown for the pull request that moves an environment from a version to another, or to none.
 
-    `comparison`: of the two on the same rows, as `gitloop compare` writes it; None without one.
+    `comparison`: of the two on the same rows, as `gitloop compare` writes it; None without one. `parts` come first.
     """
     runs = f"where {was.name if was else 'nothing'} runs"
     because = f"{plain(why, 1000)}\n\n" if why else ""
@@ -37,13 +38,13 @@ def body(
             f"Takes down {was.name if was else 'the model'} in `{name}`. When this is merged, callers are answered 503 "
             "with a notice; nothing is deleted.\n\n"
         )
-        return limits.fit(because + text, [_back(name)])
+        return limits.fit(because + text, [*parts, _back(name)])
     about = _evidence(was, now, comparison)
     head = because + f"{WORDS[kind]} {now.name} in `{name}`, {runs}. Merging this deploys it.\n\n"
     failed = [one["rule"] for one in (about.gates or {}).get("verdicts", ()) if one["passed"] is False]
     if failed:
         head += f"⚠️ Gates that failed: {plain(', '.join(failed))}.\n\n"
-    return limits.fit(head, [*_parts(found, about, was, now), _back(name)])
+    return limits.fit(head, [*parts, *_parts(found, about, was, now), _back(name)])
 
 
 def _parts(found: Registry, about: Evidence, was: Version | None, now: Version) -> Iterator[Part]:
@@ -101,6 +102,7 @@ def _lineage(about: Evidence, now: Version) -> Part:
         f"registered {now.when.replace('T', ' ').rstrip('Z')} UTC as {now.tag} at {now.commit}",
         f"model file sha256 {about.now.model}",
         f"data fingerprint {source.get('sha256', 'unknown')}, {source.get('rows', 'unknown')} rows",
+        f"image {images.digest(now) or 'of none that is recorded'}",
     ]
     return Part(Section("Lineage", (), (), points=points), folded=True)
 

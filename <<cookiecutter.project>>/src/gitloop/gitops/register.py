@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from typing import Any
 
 from gitloop import git, layout, settings, ui
 from gitloop.errors import InputError, Refused
-from gitloop.files import parse_yaml
 from gitloop.gitops import actions, changes, origin, registry
 from gitloop.gitops.registry import Registry, Version
 
@@ -56,6 +54,12 @@ def register(
     raise Refused(f"register: at each of {TRIES} tries another run took the number; run it again")
 
 
+def pending() -> bool:
+    """Whether `register` has anything to do, as far as Git knows: it asks nothing else."""
+    commit, found = git.git("rev-parse", "HEAD"), registry.read()
+    return found.at(commit) is not None or _due(found, commit, lambda: None) is not None
+
+
 def _due(found: Registry, commit: str, asked: Callable[[], str | None]) -> tuple[tuple[int, int, int], str] | None:
     """The number that this commit's model gets, and why; None where it is the newest version's."""
     newest = found.newest()
@@ -65,7 +69,7 @@ def _due(found: Registry, commit: str, asked: Callable[[], str | None]) -> tuple
         raise Refused(
             f"register: {newest.name} ({newest.commit[:10]}) is not in the history of {commit[:10]}; register on main"
         )
-    was, now = _params(newest.commit), _params(commit)
+    was, now = registry.params(newest.commit, newest.name), registry.params(commit, "register")
     same = _model(newest.commit) == _model(commit)
     code = git.asked("diff", "--quiet", newest.commit, commit, "--", *layout.CODE) is None
     computed, why = changes.version(was, now, code=code, same=same)
@@ -85,14 +89,6 @@ def _model(commit: str) -> tuple[str, bytes | None]:
             f"{layout.SELECTED}: is not in {commit[:10]}, so no model was chosen; run `make train` and commit"
         )
     return json.loads(selected)["model"]["sha256"], git.content(commit, layout.EVALUATION)
-
-
-def _params(commit: str) -> dict[str, Any]:
-    content = git.content(commit, layout.PARAMS)
-    if content is None:
-        raise InputError(f"{layout.PARAMS}: is not in {commit[:10]}; run `gitloop params` and commit it")
-    found: dict[str, Any] = parse_yaml(content)
-    return found
 
 
 def releasable() -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from yaml import YAMLError
 
 from gitloop import git, layout, ui
 from gitloop.errors import InputError
@@ -54,6 +56,7 @@ class Stage:
     commit: str
     taken: bool
     says: str  # the first line of the tag's message
+    when: str = field(default="", compare=False)  # of the tag, UTC, ISO 8601
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def read() -> Registry:
         if found := VERSION.match(name):
             versions.append(Version((int(found[1]), int(found[2]), int(found[3])), commit, when, recorded))
         elif found := STAGE.match(name):
-            stages.setdefault(found[1], []).append(Stage(int(found[3]), commit, bool(found[2]), says))
+            stages.setdefault(found[1], []).append(Stage(int(found[3]), commit, bool(found[2]), says, when))
     return Registry(tuple(sorted(versions)), {name: tuple(sorted(them)) for name, them in sorted(stages.items())})
 
 
@@ -154,3 +157,25 @@ def about(contents: dict[tuple[str, Path], bytes | None], commit: str) -> tuple[
     """params.yaml, metrics/selected.json and metrics/evaluation.json of a commit; empty where they are not there."""
     params, selected, evaluation = (contents[commit, path] or b"{}" for path in ABOUT)
     return parse_yaml(params), json.loads(selected), json.loads(evaluation)
+
+
+def params(commit: str, who: str) -> dict[str, Any]:
+    """params.yaml of a commit, read as it is, for it may be of another gitloop's time. `who` is told of where it fails.
+
+    Raises `InputError` where it is not there, or is no mapping.
+    """
+    content = git.content(commit, layout.PARAMS)
+    if content is None:
+        raise InputError(f"{who}: {commit[:10]} has no {layout.PARAMS}; run `gitloop params` and commit it")
+    return mapping(content, who)
+
+
+def mapping(content: bytes, who: str) -> dict[str, Any]:
+    """Raises `InputError` where this is no params.yaml."""
+    try:
+        found = parse_yaml(content)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{who}: its {layout.PARAMS} is no valid YAML; run `gitloop params` and commit it") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{who}: its {layout.PARAMS} is no mapping; run `gitloop params` and commit it")
+    return found

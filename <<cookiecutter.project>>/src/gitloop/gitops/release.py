@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gitloop import git, layout, settings, ui
 from gitloop.errors import InputError
-from gitloop.gitops import actions, assets, environment, fetch, forge, register, registry, storage, verify
+from gitloop.gitops import actions, assets, environment, fetch, forge, images, register, registry, storage, verify
 from gitloop.gitops.registry import Registry, Version
 from gitloop.serving import build, contents
 
@@ -19,13 +19,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises `Refused` where the model may not be released, or is not the one that dvc.lock names.
     """
-    if git.content("HEAD", layout.SELECTED) is None or build.stale():
+    if git.content("HEAD", layout.SELECTED) is None or (register.pending() and build.stale()):
         ui.say(
             f"nothing to release: {layout.DVC_LOCK} is not in step with its inputs; the run of train.yml sees to that"
         )
         _output(registry.read(), released=False)
         return
-    made = register.register(lambda: arguments.bump or _labelled(), public=arguments.push, before=_build)
+    made = register.register(lambda: arguments.bump or _labelled(), public=arguments.push, before=build_version)
     if made and arguments.push and storage.kind(Path()) == storage.HERE:
         _keep(made)
     _output(registry.read(), released=made is not None)
@@ -50,7 +50,7 @@ def _labelled() -> str | None:
     return None
 
 
-def _build(version: Version) -> None:
+def build_version(version: Version) -> None:
     """The Bento of a version, of the very model that its commit locks."""
     if not layout.MODEL.exists():
         fetch.brought(version, layout.MODEL)
@@ -71,7 +71,7 @@ def _keep(version: Version) -> None:
 
 
 def _output(found: Registry, *, released: bool) -> None:
-    """For the workflow: the newest version, and the environments that follow it and do not run it yet."""
+    """For the workflow: the newest version, the environments that follow it and do not run it yet, missing images."""
     newest = found.newest()
     behind = [
         name
@@ -80,5 +80,9 @@ def _output(found: Registry, *, released: bool) -> None:
     ]
     if behind and newest:
         ui.say(f"Next: {' and '.join(f'`gitloop deploy {name}`' for name in behind)} to run {newest.name} there")
-    names = json.dumps(behind)
-    actions.output(version=newest.name if newest else "", released=str(released).lower(), names=names)
+    actions.output(
+        version=newest.name if newest else "",
+        released=str(released).lower(),
+        names=json.dumps(behind),
+        images=",".join(images.wanted(found)),
+    )

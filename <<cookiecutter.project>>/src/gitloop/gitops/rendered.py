@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from gitloop import git, layout, settings
-from gitloop.errors import InputError
-from gitloop.gitops import branches, compose, fetch, kubernetes
+from gitloop import layout, settings
+from gitloop.gitops import branches, compose, fetch, images, kubernetes, registry
 from gitloop.gitops.environment import Environment
 from gitloop.gitops.manifests import Destination, Release
 from gitloop.gitops.registry import Registry, Version
@@ -26,23 +22,23 @@ RENDER = {"kubernetes": kubernetes.render, "compose": compose.render}
 def deliver(name: str, wanted: Environment, found: Registry, version: Version | None, public: bool) -> Delivered:
     """Have the branch say that the version, or none, runs.
 
-    Raises `Refused` where the model is not the one that was registered.
+    Raises `Refused` where the model is not the one that was registered, or no image of it is recorded.
     """
     if version:
         with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
             fetch.brought(version, Path(folder) / layout.MODEL)
     to = Destination(contents.name(settings.load()), name, branches.repository())
     image: str = getattr(wanted, wanted.target).image
-    now = _release(version, image) if version else None
+    now = _release(version, image, images.needed(version, wanted.target, public)) if version else None
     before = found.before(name, version.commit if version else None)
-    files = RENDER[wanted.target](to, wanted, now, _release(before, image) if before else None)
+    # Taking a service down is never refused: then the image of the version before is only what the notice runs in.
+    rest = _release(before, image, images.digest(before)) if before else None
+    if version and wanted.canary and before:
+        images.needed(before, wanted.target, public)
+    files = RENDER[wanted.target](to, wanted, now, rest)
     made = branches.deliver(name, files, f"{name}: {version.name if version else 'none'}", public)
     return Delivered(made is not None)
 
 
-def _release(version: Version, image: str) -> Release:
-    content = git.content(version.commit, layout.PARAMS)
-    if content is None:
-        raise InputError(f"{version.name}: has no {layout.PARAMS}; register a version whose commit holds it")
-    params: dict[str, Any] = yaml.safe_load(content)
-    return Release.of(version.name, image, params)
+def _release(version: Version, image: str, digest: str | None) -> Release:
+    return Release.of(version.name, image, registry.params(version.commit, version.name), digest)

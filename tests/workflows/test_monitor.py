@@ -87,7 +87,7 @@ def watched(here: Hub) -> Watched:
     git(here.origin, "tag", "--annotate", "model@v0.1.0", "main", "--message", "Registered v0.1.0: a test")
     says = ("--message", "v0.1.0 runs in production")
     git(here.origin, "tag", "--annotate", "model#production#1", "main", *says)
-    here.workflows = ("monitor.yml",)
+    here.workflows = ("monitor.yml", "site.yml")
     return Watched(here, lines)
 
 
@@ -108,12 +108,20 @@ def test_from_a_quiet_week_to_a_retraining_and_a_retirement(watched: Watched) ->
     empty = watched.looks()
     assert empty.ok, empty.log[-3000:]
     assert (watched.pulls(), watched.issues()) == ([], [])
+    assert "v0.1.0" in (here.store / "artifacts" / str(empty.id) / "site/index.html").read_text()
 
     watched.says()
+    here.variables["GITLOOP_PAGES"] = "true"
     quiet = watched.looks()
     assert quiet.ok, quiet.log[-3000:]
     assert (watched.decided(), watched.pulls(), watched.issues()) == ("nothing", [], [])
     assert (here.store / "artifacts" / str(quiet.id) / "monitoring").is_dir()
+    # The page is published, with the window and Evidently's report of it, also when it is made by itself.
+    for made in (quiet, *here.dispatch("site.yml", "main")):
+        assert made.ok, made.log[-3000:]
+        assert "Nothing of the model was found" in (here.store / "pages/index.html").read_text()
+        assert [one.name for one in (here.store / "pages/reports").rglob("*.html")] == ["v0.1.0.html"]
+    here.variables.pop("GITLOOP_PAGES")
 
     watched.says(colder)
     drift = watched.looks()

@@ -279,7 +279,7 @@ def test_what_is_bad_or_not_what_was_registered_does_not_run(
     file.write_bytes(content)
     assert place.says("production") == "v0.1.0"
 
-    # The target that pulls: what is rendered goes to a branch, once.
+    # The target that pulls: its image is built and recorded, and what is rendered goes to a branch, once.
     image = "ghcr.io/octo/late-flights"
     clone = place.clone()
     edit(clone / "environments/production.yaml", version="v0.3.0", target="kubernetes")
@@ -287,11 +287,21 @@ def test_what_is_bad_or_not_what_was_registered_does_not_run(
         yml.write(f"kubernetes: {{namespace: flights, image: {image}}}\n")
     place.commit(clone, "To a cluster")
     here.workflows = LIGHT
-    (rendered,) = here.push(clone, "main")
+    (early,) = here.push(clone, "main")
+    assert not early.ok
+    assert "v0.3.0: no image of it is recorded, and the target kubernetes runs one by its digest" in early.log
+    pushed = place.released()
+    assert pushed.ok, pushed.log[-3000:]
+    assert set(pushed.jobs) == {"release", "image"}
+    ((said, digest, *how),) = [line.split() for line in (here.store / "images").read_text().splitlines()]
+    assert (said, how) == (f"{image}:v0.3.0", ["sbom=true", "provenance=mode=max"])
+    assert digest in git(here.origin, "tag", "--list", "--format=%(contents)", "image/v0.3.0")
+    here.workflows = LIGHT
+    (rendered,) = here.dispatch("deploy.yml", "main")
     assert rendered.ok, rendered.log[-3000:]
     files = git(here.origin, "ls-tree", "-r", "--name-only", "env/production").splitlines()
     assert "kustomization.yaml" in files
-    assert f"image: {image}:v0.3.0" in git(here.origin, "grep", "image:", "env/production")
+    assert f"image: {image}:v0.3.0@{digest}" in git(here.origin, "grep", "image:", "env/production")
     there = here.commit("env/production")
     assert here.dispatch("deploy.yml", "main")[0].ok
     assert here.commit("env/production") == there

@@ -23,6 +23,9 @@ case "$ref" in
   refs/heads/*) branch=${ref#refs/heads/}
       fetch "${depth[@]}" origin "+${commit:-$ref}:refs/remotes/origin/$branch"
       git checkout --quiet --force -B "$branch" "refs/remotes/origin/$branch" ;;
+  refs/tags/*)
+      fetch "${depth[@]}" origin "+$ref:$ref"
+      git checkout --quiet --force --detach "$ref" ;;
   refs/pull/*) here=refs/remotes/pull/${ref#refs/pull/}
       fetch "${depth[@]}" origin "+${commit:-$ref}:$here"
       git checkout --quiet --force --detach "$here" ;;

@@ -11,29 +11,28 @@ ifeq ($(VENV),.venv)
 READY := .venv/.ready
 endif
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench docs screenshots lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## install what requirements.txt locks into .venv
 
-demo: $(READY) ## generate the flights project into demo/ and run it: data, candidates, gates, service, releases
+demo: $(READY) ## the life of a model in demo/: trained, released, watched, retrained, rolled back (SHORT=1: a shorter one)
 	@if [ -d $(DEMO) ]; then echo '== $(DEMO) is there already and is used as it is; `rm -rf demo` starts afresh'; \
 	else echo '== Generating the flights project into $(DEMO)'; $(MAKE) --no-print-directory $(DEMO); fi
 	@echo '== It runs in $(VENV), which holds the versions that it locks: nothing more is installed'
 	@echo '== Running its pipeline on the flights of January to March 2013'
 	@$(MAKE) --no-print-directory -C $(DEMO) VENV=$(abspath $(VENV)) train
 	@$(MAKE) --no-print-directory -C $(DEMO) VENV=$(abspath $(VENV)) report
-	@echo '== Serving the chosen model on this machine, and asking it of the flights of the first week of April'
-	@cd $(DEMO) && PYTHONPATH=$$PWD/src gitloop replay --since 2013-04-01 --until 2013-04-08 --feedback --serve
-	@cd $(DEMO) && PYTHONPATH=$$PWD/src $(BIN)/python $(CURDIR)/demo.py
+	@cd $(DEMO) && PYTHONPATH=$$PWD/src SHORT=$(SHORT) $(BIN)/python $(CURDIR)/demo.py
 	@echo '== Look at, in $(DEMO):'
 	@echo '   reports/report.md      what a reviewer would read'
 	@echo '   MODEL_CARD.md          the chosen model, what it is for and how good it is'
 	@echo '   reports/profile.html   the data'
 	@echo '   reports/plots/         the chosen model on the test slice'
-	@echo '   predictions/           what the service was asked and answered'
+	@echo '   reports/monitoring/    each week of predictions beside the training rows'
+	@echo '   site/index.html        versions, what runs where, weeks and decisions on one page'
 	@echo '== Next: change something and run it again; only what depends on it runs'
 	@echo '   cd $(DEMO)'
 	@echo '   $$EDITOR conf/candidate/boosting.yaml'
@@ -47,7 +46,7 @@ $(DEMO):
 	@mv demo/.new/late-flights demo/ && rm -rf demo/.new
 
 test: $(READY) ## run the tests (OPTIONS=… for pytest)
-	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(OPTIONS)
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(OPTIONS)
 
 lint: $(READY) ## check style, types and workflows, of the template too
 	$(BIN)/ruff check .
@@ -61,6 +60,12 @@ lint: $(READY) ## check style, types and workflows, of the template too
 
 bench: $(READY) ## measure what the project claims about speed and size (NAMES=… for some)
 	$(BIN)/python -m benchmarks $(NAMES)
+
+docs: $(READY) ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+screenshots: $(READY) ## take the pictures in docs/ of the project that `make demo` ran; needs Chromium
+	$(BIN)/python docs/screenshots.py $(DEMO)
 
 lock: $(READY) ## lock the ranges of both pyproject.toml in all requirements*.txt (OPTIONS=--upgrade for newer versions)
 	@mkdir -p .lock_cache
@@ -78,12 +83,13 @@ lock: $(READY) ## lock the ranges of both pyproject.toml in all requirements*.tx
 	done
 	$(BIN)/uv pip compile .lock_cache/pyproject.toml --group .lock_cache/pyproject.toml:dev --group pyproject.toml:dev $(LOCK) \
 		--constraint '$(TEMPLATE)/requirements.txt' --output-file requirements.txt
+	echo label-studio-sdk | $(BIN)/uv pip compile - $(LOCK) --output-file tests/requirements-studio.txt
 
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet $(OPTIONS)
 
 clean: ## remove the demo and caches
-	rm -rf demo .mypy_cache .pytest_cache .ruff_cache '$(TEMPLATE)/.ruff_cache' benchmarks/results
-	find '$(TEMPLATE)' benchmarks hooks tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf demo site .mypy_cache .pytest_cache .ruff_cache '$(TEMPLATE)/.ruff_cache' benchmarks/results
+	find '$(TEMPLATE)' benchmarks docs hooks tests -name __pycache__ -prune -exec rm -rf {} +
 
 # uv and what it builds with come first, by pip, with the hashes of the lock.
 .venv/.ready: requirements.txt pyproject.toml

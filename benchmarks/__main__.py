@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import call, commands, monitoring, own, pipeline, push, registry, scale, scoring, serving
+from benchmarks import (
+    call,
+    commands,
+    generation,
+    monitoring,
+    own,
+    pipeline,
+    push,
+    registry,
+    scale,
+    scoring,
+    serving,
+    site,
+    year,
+)
 
 ALL = {
+    "generation": generation.generation,
     "help": commands.help_text,
     "nothing": commands.nothing_changed,
     "candidate": pipeline.one_candidate,
@@ -25,6 +40,9 @@ ALL = {
     "monitoring": monitoring.against_evidently,
     "monitoring-large": monitoring.ten_million,
     "alarms": monitoring.false_alarms,
+    "decided": monitoring.decided,
+    "year": year.flights,
+    "site": site.page,
 }
 
 

@@ -32,6 +32,15 @@ os.environ.update(
 )
 
 
+# Rooms whose tests take longest come first, so that no worker is left with one of them while the others are done.
+FIRST = ("image", "workflows", "loop", "deploy", "site", "sabotage")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rooms = {name: rank for rank, name in enumerate(FIRST)}
+    items.sort(key=lambda item: rooms.get(item.path.parent.name, len(FIRST)))
+
+
 @pytest.fixture(scope="session")
 def template() -> Path:
     """The folder that is generated from, which is also where gitloop is developed."""

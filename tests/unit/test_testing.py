@@ -60,7 +60,7 @@ def project(root: Root, params: dict[str, Any]) -> Path:
         "metric": "roc_auc",
         "source": {"_target_": "x.Y"},
         "columns": {
-            "name": {"type": "text", "role": ["key", "pii"]},
+            "name": {"type": "text", "role": ["key", "pii"], "pii": "hash"},
             "age": {"type": "numeric", "range": [0, 120]},
             "ward": {"type": "categorical"},
             "sick": {"type": "boolean", "role": "target"},

@@ -25,7 +25,7 @@ from gitloop.files import write_json
 from gitloop.gitops.local import Local
 from gitloop.monitoring import findings
 from gitloop.monitoring.decide import Action, Decision
-from gitloop.monitoring.findings import Finding, Part, Result, Truth
+from gitloop.monitoring.findings import Distance, Finding, Part, Result, Truth
 
 DRIFT = Finding("drift", "temp: drifted by 0.5 standard deviations; the bound is 0.1", "temp", 0.5, 0.1, 5000, "v0.1.0")
 WORSE = Finding("performance", "roc_auc is 0.61, 0.1 below the test slice", None, 0.61, 0.66, 5000, "v0.1.0")
@@ -40,7 +40,8 @@ def windows(count: int, start: str = "2013-04-01") -> list[Result]:
     for number in range(count):
         since = first + number * timedelta(days=7)
         truth = Truth(5000, 0.9, 24.0, 48.0, {"roc_auc": {"value": 0.7 - number / 100, "low": 0.6, "high": 0.8}})
-        part = Part(5000, "judged", truth=truth)
+        drifted = {"temp": Distance(0.5, 0.1, 0.0, drifted=True, rows=5000, method="wasserstein")}
+        part = Part(5000, "judged", columns=drifted, truth=truth)
         until = (since + timedelta(days=7)).isoformat()
         found.append(Result(since.isoformat(), until, "judged", 5000, 1.0, 0.0, {"v0.1.0": part}, (DRIFT,)))
     return found
@@ -147,7 +148,10 @@ def test_a_retraining_is_one_line_with_what_was_found(project: Any, capsys: pyte
     assert "Because." in body
     assert "| drift | temp | 0.5 | 0.1 | 5000 |" in body.replace("5,000", "5000")
     assert "| 2013-04-22T00:00 | judged |" in body
-    assert "```mermaid" in body
+    assert body.count("```mermaid") == 2  # the metric, and what drifted
+    assert "from 2013-04-01 to 2013-04-22, one line" in body
+    assert "15,000 predictions were made, and truth had come of 15,000" in body
+    assert "reports/monitoring/2013-04-22T0000/" in body
     assert "Not now?" in body
     head = git(ORIGIN, "rev-parse", pull.head)
     assert main(["act"]) == 0

@@ -228,6 +228,12 @@ def test_a_canary_beside_the_version_before() -> None:
         assert of(files, "HorizontalPodAutoscaler", name)["spec"]["scaleTargetRef"]["name"] == name
         matched.append(spec["selector"]["matchLabels"])
     assert matched[0] != matched[1]  # and each Deployment has its own pods
+    # It takes itself out when too many of its requests fail; what ran before does not.
+    terms = [
+        {one["name"]: one["value"] for one in container(files, f"late-flights{name}")["env"]}
+        for name in ("", "-canary")
+    ]
+    assert [one.get("GITLOOP_CANARY") for one in terms] == [None, "5/100"]
     assert of(files, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == dict(selector)
 
 

@@ -41,6 +41,12 @@ def credential() -> dict[str, str]:
     }
 
 
+def page() -> str | None:
+    """The page of this run; None outside Actions."""
+    server, name, run = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+    return f"{server}/{name}/actions/runs/{run}" if running() and server and name and run else None
+
+
 def output(**values: object) -> None:
     """Give values to later steps (`steps.<id>.outputs.<name>`)."""
     _append("GITHUB_OUTPUT", "".join(f"{name}={value}\n" for name, value in values.items()))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
+
+from gitloop.serving.failing import Failing
 
 
 class Canary(NamedTuple):
@@ -30,7 +31,7 @@ class Share:
         self.asked = self.failed = 0
         self.why = why  # it gets no requests any more; empty while it does
         self._due = 0
-        self._last: deque[bool] = deque(maxlen=canary.requests)
+        self._failing = Failing(canary.version, canary.errors, canary.requests)
 
     def takes(self) -> bool:
         """Whether the next request is the canary's: of a hundred `percent`, spread evenly."""
@@ -43,18 +44,10 @@ class Share:
         return True
 
     def heard(self, failed: bool) -> bool:
-        """How a request ended; whether this was the one too many.
-
-        So many failures are too many that their share of the last `requests` is above `errors`, whatever the others
-        turn out to be: a canary that fails always is stopped long before it had so many requests.
-        """
+        """How a request ended; whether this was the one too many."""
         self.asked, self.failed = self.asked + 1, self.failed + failed
-        self._last.append(failed)
-        bad = sum(self._last)
-        if self.why or 100 * bad <= self.canary.errors * self.canary.requests:
+        why = self._failing.heard(failed)
+        if self.why or not why:
             return False
-        self.why = (
-            f"{bad} of the last {len(self._last)} requests to {self.canary.version} failed, and {self.canary.errors:g} "
-            f"percent of {self.canary.requests} may"
-        )
+        self.why = why
         return True

@@ -36,7 +36,7 @@ class Smoke(Frozen):
 
 
 class Watch(Frozen):
-    """When a canary on this machine is stopped: it has no requests from then on, the version before has all."""
+    """When a canary is stopped: it has no requests from then on. On kubernetes each of its pods counts for itself."""
 
     errors: float = Field(
         default=5, gt=0, le=100, description="Percent of its last requests that may fail: 5xx, or none"
@@ -44,7 +44,9 @@ class Watch(Frozen):
     requests: int = Field(
         default=100, ge=1, description="How many its last requests are; a deploy looks on for so many"
     )
-    seconds: float = Field(default=60, ge=0, description="How long a deploy looks on at most; the front does for ever")
+    seconds: float = Field(
+        default=60, ge=0, description="How long a deploy to this machine looks on at most; the front does for ever"
+    )
 
 
 class Local(Frozen):

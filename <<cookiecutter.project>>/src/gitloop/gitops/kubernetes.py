@@ -9,11 +9,13 @@
     notice.yaml          instead of them where the service is retired: 503, and why
     examples/            how Argo CD and Flux follow this branch; belongs into the cluster, once
 
-The Service spreads requests over all pods, so a canary's share of the pods is its share of the requests.
+The Service spreads requests over all pods, so a canary's share of the pods is its share of the requests. Each of its
+pods takes itself out when too many of its requests fail: it is not ready any more.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gitloop.gitops import examples
@@ -41,7 +43,9 @@ def render(to: Destination, wanted: Environment, now: Release | None, before: Re
         runs = tracks(wanted, now, before)
         for track, (release, least, most) in runs.items():
             needs_token(to, release, "kubernetes.secret", "Secret", target.secret)
-            made = [deployment(to, target, track, release), autoscaler(to, target, track, least, most)]
+            trial = f"{wanted.watch.errors:g}/{wanted.watch.requests}" if track == CANARY else None
+            runs_as = replace(release, trial=trial)
+            made = [deployment(to, target, track, runs_as), autoscaler(to, target, track, least, most)]
             parts[f"{track}.yaml"] = made
         parts["disruption.yaml"] = [disruption(to)]
         if target.monitor:

@@ -10,6 +10,7 @@ import yaml
 
 from gitloop import layout
 from gitloop.errors import InputError
+from gitloop.serving.failing import TERMS
 
 PORT = 3000  # of the image, as its Dockerfile says
 USER = 1034
@@ -30,6 +31,7 @@ class Release:
     log: str | None  # the prediction log's folder; None: no log
     megabytes: int  # that the log may take
     token: str | None  # the environment variable that holds what callers must send
+    trial: str | None = None  # the terms of a canary, which takes itself out
 
     @classmethod
     def of(cls, version: str, image: str, params: dict[str, Any], digest: str | None = None) -> Release:
@@ -48,7 +50,7 @@ class Release:
     @property
     def variables(self) -> dict[str, str]:
         """The environment of its container."""
-        return ENVIRONMENT | {"PORT": str(PORT)}
+        return ENVIRONMENT | {"PORT": str(PORT)} | ({TERMS: self.trial} if self.trial else {})
 
 
 @dataclass(frozen=True)

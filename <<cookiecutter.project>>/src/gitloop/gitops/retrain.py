@@ -16,6 +16,7 @@ from gitloop.gitops import actions, charts, forge, limits, proposal
 from gitloop.gitops.lines import replaced
 from gitloop.gitops.markdown import Part, plain
 from gitloop.modeling.report import Section
+from gitloop.monitoring import findings
 from gitloop.monitoring.decide import Decision
 from gitloop.monitoring.findings import Result
 
@@ -62,11 +63,15 @@ def moved(base: str, end: datetime) -> tuple[dict[Path, bytes], str]:
     if datetime.fromisoformat(str(until)) >= end:
         return {}, str(until)
     content = git.content(base, path)
-    shown = end.date().isoformat() if end == datetime.combine(end.date(), datetime.min.time()) else end.isoformat()
-    changed = None if content is None else replaced(content, ["window", "until"], shown)
+    changed = None if content is None else replaced(content, ["window", "until"], shown(end))
     if changed is None:
         raise InputError(f"{path}: window.until: cannot be moved; write it as `until: 2013-04-01`, on one line")
     return {path: changed, layout.PARAMS: _composed(base, path, changed)}, str(until)
+
+
+def shown(end: datetime) -> str:
+    """As people write it: a midnight is a day."""
+    return end.date().isoformat() if end == datetime.combine(end.date(), datetime.min.time()) else end.isoformat()
 
 
 def _composed(base: str, path: Path, content: bytes) -> bytes:
@@ -95,19 +100,37 @@ def body(decision: Decision, history: Sequence[Result], was: str, mark: str) -> 
     parts = [
         Part(Section("What was found", ["what", "where", "value", "bound", "rows"], rows)),
         _windows(known),
-        Part(
-            Section("What this changes", (), ()),
-            more=f"The end of the data's window, from {plain(was)} to {plain(str(decision.until))}, one line. The run "
-            "of this branch trains with it and says whether the new model is better, on rows that neither has seen.",
-        ),
+        Part(Section("What this changes", (), ()), more=_changes(decision, history, was)),
+        _pages(decision),
         Part(Section("Not now?", (), (), "Close this pull request: it is not opened again for these reasons.")),
     ]
     return limits.fit(f"{mark}\n{plain(decision.why, 2000)}\n\n", parts)
 
 
+def _changes(decision: Decision, history: Sequence[Result], was: str) -> str:
+    end = datetime.fromisoformat(str(decision.until))
+    since = [one for one in history if datetime.fromisoformat(was) < one.end <= end]
+    truths = sum(part.truth.rows for one in since for part in one.versions.values() if part.truth)
+    return (
+        f"The end of the data's window, from {plain(was)} to {shown(end)}, one line. In the windows since then "
+        f"{sum(one.rows for one in since):,} predictions were made, and truth had come of {truths:,} when they were "
+        "looked at. The run of this branch trains with the longer window and says whether the new model is better, "
+        "on rows that neither has seen."
+    )
+
+
+def _pages(decision: Decision) -> Part:
+    """Where Evidently's pages are, with each column of the window beside the reference."""
+    if url := actions.page():
+        return Part(Section("Where to look", (), ()), more=f"[The run]({url}) · [the whole report]({url}#artifacts)")
+    name = findings.named(datetime.fromisoformat(str(decision.until)))
+    return Part(Section("Where to look", (), (), points=[f"{layout.MONITORING}/{name}/"]))
+
+
 def _windows(known: Sequence[Result]) -> Part:
     rows: list[list[object]] = []
-    points: list[tuple[str, float | None]] = []
+    live: list[tuple[str, float | None]] = []
+    drift: list[tuple[str, float | None]] = []
     metric = ""
     for one in known:
         part = one.versions.get(one.version or "")
@@ -117,8 +140,11 @@ def _windows(known: Sequence[Result]) -> Part:
         drifted = sum(column.drifted for column in part.columns.values()) if part else None
         coverage = part.truth.coverage if part and part.truth else None
         rows.append([one.until[:16], one.status, one.rows, drifted, value, coverage])
-        points.append((one.until[:10], value))
+        live.append((one.until[:10], value))
+        drift.append((one.until[:10], drifted))
     header = ["window to", "status", "predictions", "columns that drifted", metric or "metric", "share with truth"]
-    drawn = [(name, value) for name, value in points if value is not None]
-    chart = charts.bars(f"{metric} by window", metric, drawn) if len(drawn) > 1 else ""
-    return Part(Section("The windows", header, rows), more=chart)
+    drawn = [
+        charts.bars(f"{metric} by window", metric, live) if metric else "",
+        charts.bars("Columns that drifted, by window", "columns", drift, level=False),
+    ]
+    return Part(Section("The windows", header, rows), more="\n\n".join(filter(None, drawn)))

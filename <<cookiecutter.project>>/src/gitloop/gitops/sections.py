@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gitloop import layout, settings, ui
-from gitloop.gitops import changes, charts, words
+from gitloop.gitops import actions, changes, charts, words
 from gitloop.gitops.evidence import Evidence
 from gitloop.gitops.markdown import Part, plain
 from gitloop.gitops.verdict import SAME, Verdict
@@ -209,11 +208,8 @@ def cost(evidence: Evidence) -> Iterator[Part]:
 
 def where(evidence: Evidence) -> Iterator[Part]:
     """The run and its files; on a laptop the files alone."""
-    environment = os.environ.get
-    server, name, run = (environment(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
     said = f"Commit {(evidence.commit or '')[:12]}" + (f" of {plain(evidence.branch, 100)}" if evidence.branch else "")
-    if evidence.actions and server and name and run:
-        url = f"{server}/{name}/actions/runs/{run}"
+    if evidence.actions and (url := actions.page()):
         yield Part(
             Section("", (), ()),
             more=f"{said} · [the run and its log]({url}) · [report, numbers, plots]({url}#artifacts)",

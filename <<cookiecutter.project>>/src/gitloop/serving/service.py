@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gitloop import layout, settings
 from gitloop.errors import InputError
-from gitloop.serving import about, integrity, request, runtime
+from gitloop.serving import about, failing, integrity, request, runtime
 from gitloop.serving.answer import answer_type
 from gitloop.serving.desk import Desk, Reply
 from gitloop.serving.limits import Limits
@@ -30,6 +30,7 @@ try:
     SERVED = runtime.load(contract=SETTINGS.data)  # here, so that BentoML does not start workers that fail for ever
     ORIGIN = origin().model_dump()  # as it was at the start: what is served does not change with the work tree
     TOKEN = settings.secret(SETTINGS.serving.token_env, "conf/serving/: token_env")
+    TRIAL = failing.trial(SERVED.version)
 except InputError as error:  # one line, whatever starts it, instead of a traceback a worker
     sys.exit(f"gitloop serve: {error}")
 SERVING, SIGNATURE = SETTINGS.serving, SERVED.signature
@@ -129,6 +130,9 @@ class Service:
             return _response(self.desk.refuse("feedback", body.problems))
         return _response(self.desk.feedback(body.id, body.truth))
 
+    async def __is_ready__(self) -> bool:
+        return TRIAL is None or TRIAL.ready()
+
     @bentoml.on_shutdown
     def close(self) -> None:
         self.desk.close()
@@ -156,6 +160,6 @@ def _openapi() -> dict[str, Any]:
 
 
 service.mount_asgi_app(about.app(_model, _openapi, EXAMPLE, TOKEN is not None))
-if TALLY is not None:
-    service.add_asgi_middleware(Counting, tally=TALLY)  # before the next, to see what that refuses
+if TALLY is not None or TRIAL is not None:
+    service.add_asgi_middleware(Counting, tally=TALLY, trial=TRIAL)  # before the next, to see what that refuses
 service.add_asgi_middleware(Limits, most=SERVING.max_kilobytes * 1024, token=TOKEN)

@@ -17,6 +17,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from gitloop.serving.failing import Trial
+
 NAME = "requests"  # of the log
 ENDPOINTS = {f"/{name}": name for name in ("predict", "predict_batch", "feedback")}
 MINUTE = 60
@@ -99,8 +101,8 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 class Counting:
     """Counts what the endpoints answer, whoever answers. An ASGI middleware, before all others."""
 
-    def __init__(self, app: App, tally: Tally) -> None:
-        self._app, self._tally = app, tally
+    def __init__(self, app: App, tally: Tally | None, trial: Trial | None = None) -> None:
+        self._app, self._tally, self._trial = app, tally, trial
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         endpoint = ENDPOINTS.get(scope.get("path", "")) if scope["type"] == "http" else None
@@ -126,6 +128,8 @@ class Counting:
             raise
         finally:
             _why.reset(token)
-            if status:  # else the caller has gone
+            if status and self._tally:  # without a status the caller has gone
                 reason = "" if status < 400 else reasons[0] if reasons else WORDS.get(status, "")
                 self._tally.add(endpoint, status, reason)
+            if status and self._trial:
+                self._trial.heard(status >= 500)

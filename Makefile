@@ -44,6 +44,10 @@ $(DEMO):
 	@cp -R cookiecutter.json gitloop_answers.py hooks '$(TEMPLATE)' demo/.new/template
 	@$(BIN)/cookiecutter demo/.new/template --default-config --no-input --output-dir demo/.new > /dev/null
 	@mv demo/.new/late-flights demo/ && rm -rf demo/.new
+ifeq ($(SHORT),1)
+	@echo '== A shorter one: candidates are trained as their files say, without a search'
+	@cd $(DEMO) && sed -i.was 's/tuning: optuna/tuning: none  /' conf/config.yaml && rm conf/config.yaml.was
+endif
 
 test: $(READY) ## run the tests (OPTIONS=… for pytest)
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(OPTIONS)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from customers import inside
@@ -18,20 +24,29 @@ from customers import inside
 from gitloop import layout
 from gitloop.cli import main
 from gitloop.modeling import inputs
-from gitloop.serving import runtime
+from gitloop.monitoring import findings
+from gitloop.serving import request, runtime
+from gitloop.serving.desk import Desk
+from gitloop.serving.meters import Meters
 from gitloop.settings import load
 
 STAGES = ("ingest", "validate", "split", "profile")
 AFTER = ("select", "evaluate", "package", "gate")
-QUICK = ("+preset=quick", "evaluation.importance_rows=50")
+QUICK = ("+preset=quick", "evaluation.importance_rows=50", "monitoring.min_rows=100")
 
 
 @contextmanager
 def project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working directory is a project, whose code can be imported."""
-    monkeypatch.syspath_prepend(str(folder / "src"))
-    with inside(folder):
-        yield folder
+    """The working directory is a project whose code can be imported, until the end: others are called so too."""
+    source = folder / "src"
+    monkeypatch.syspath_prepend(str(source))
+    try:
+        with inside(folder):
+            yield folder
+    finally:
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "/").is_relative_to(source):
+                del sys.modules[name]
 
 
 def smaller(folder: Path) -> None:
@@ -69,6 +84,40 @@ def one_prediction() -> Any:
     scores = served.predict(columns)
     assert np.isfinite(scores).all()
     return served.labels(scores)[0]
+
+
+def one_window() -> set[str]:
+    """Ask the service's desk about the test slice, tell it the truth, watch: the kinds of what is found."""
+    loaded = load()
+    served = runtime.load(layout.MODEL, contract=loaded.data)
+    slice = pq.read_table(layout.TEST)
+    table = pa.concat_tables([slice] * -(-100 // slice.num_rows))  # fewer predictions are never judged
+    desk = Desk(served, loaded.serving, create_autospec(Meters, instance=True))  # a process that serves has those
+    row_type, target = request.row_type(served.signature), loaded.data.target
+    names = [name for name in request.names(served.signature) if name in table.column_names]
+    rows = [{name: one[name] for name in names if one[name] is not None} for one in table.to_pylist()]
+    asked = [row_type.model_validate_json(json.dumps(one, default=_iso)) for one in rows]
+    told = []
+    for start in range(0, len(asked), loaded.serving.max_rows):
+        reply = asyncio.run(desk.predict_batch(asked[start : start + loaded.serving.max_rows]))
+        assert reply.status == 200, reply.body
+        told += reply.body
+    for one, truth in zip(told, table[target].to_pylist(), strict=True):
+        assert desk.feedback(one["id"], truth).status == 200
+    desk.close()
+    day, today = timedelta(days=1), datetime.now(UTC).date()
+    assert main(["monitor", "--since", str(today - day), "--until", str(today + day)]) == 0
+    assert main(["decide"]) == 0
+    (result,) = findings.history()
+    assert (result.status, result.rows) == ("judged", table.num_rows)
+    (part,) = result.versions.values()
+    assert part.truth is not None
+    assert part.truth.rows == table.num_rows
+    return {one.kind for one in result.findings}
+
+
+def _iso(value: Any) -> str:
+    return str(value.isoformat())
 
 
 def verdicts() -> dict[str, bool | None]:

@@ -48,6 +48,7 @@ def test_a_regression(there: Path) -> None:
     assert not load().project.limits  # those of the demo
     own.pipeline()
     assert 0 < own.one_prediction() < 400
+    assert own.one_window() == set()
 
 
 def test_classes_named_by_text(there: Path) -> None:
@@ -56,12 +57,14 @@ def test_classes_named_by_text(there: Path) -> None:
     declared(frame.assign(wine=frame.pop("target").map(names)), "wine", there, "wine")
     own.pipeline()
     assert own.one_prediction() in names.values()
+    assert own.one_window() == set()
 
 
 def test_columns_that_nearly_tell_the_class(there: Path) -> None:
     declared(datasets.load_breast_cancer(as_frame=True).frame, "cancer", there, "target")
     own.pipeline()
     assert own.one_prediction() in (True, False, "true", "false")
+    assert own.one_window() == set()
 
 
 def test_an_imbalanced_table_without_a_time(there: Path) -> None:
@@ -71,6 +74,7 @@ def test_an_imbalanced_table_without_a_time(there: Path) -> None:
     assert 0.01 <= contract["threshold"] < 0.1
     own.pipeline()
     own.one_prediction()
+    assert own.one_window() == set()
 
 
 def test_five_hundred_columns(there: Path) -> None:
@@ -78,6 +82,7 @@ def test_five_hundred_columns(there: Path) -> None:
     assert len(own.contract("sensors")["columns"]) == 501
     own.pipeline("candidate=[dummy, linear]")  # each column of 500 is shuffled and judged: of trees that takes a minute
     assert own.one_prediction() in ("broken", "whole")
+    assert own.one_window() == set()
 
 
 def test_free_text(there: Path) -> None:
@@ -85,6 +90,7 @@ def test_free_text(there: Path) -> None:
     assert own.contract("reviews")["columns"]["review"]["type"] == "text"
     own.pipeline()
     assert own.one_prediction() in ("happy", "unhappy")
+    assert own.one_window() == set()
 
 
 def test_dates_and_keys(there: Path) -> None:
@@ -97,6 +103,7 @@ def test_dates_and_keys(there: Path) -> None:
     assert load().features.derive == "gitloop.data.calendar.derive"
     own.pipeline()
     own.one_prediction()
+    assert own.one_window() == set()
     kept = load().data.kept
     assert "email" not in kept
 
@@ -110,6 +117,7 @@ def test_from_a_database(there: Path) -> None:
     assert own.contract("payments")["source"]["url"] == "sqlite:///data/source/shop.sqlite"
     own.pipeline()
     own.one_prediction()
+    assert own.one_window() == set()
 
 
 def test_by_dvc_and_committed(there: Path) -> None:

@@ -22,6 +22,7 @@ from repositories import git
 from gitloop import layout
 from gitloop.cli import main
 from gitloop.files import write_json
+from gitloop.gitops import proposal
 from gitloop.gitops.local import Local
 from gitloop.monitoring import findings
 from gitloop.monitoring.decide import Action, Decision
@@ -121,6 +122,33 @@ def test_an_alert_is_one_issue_that_goes_when_it_is_over(project: Any) -> None:
     decided("nothing", count=4)
     assert main(["act"]) == 0
     assert [one["state"] for one in issues()] == ["closed"]
+
+
+def test_another_run_that_pushes_at_the_same_moment_is_no_error(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def second(refspec: str) -> bool:
+        """Origin has it, from the other run, and refuses ours."""
+        asked.append(refspec)
+        pushed(refspec)
+        return "gitloop/retrain" not in refspec
+
+    pushed = proposal.origin.push
+    monkeypatch.setattr(proposal.origin, "push", second)
+    decided("retrain", [DRIFT])
+    assert main(["act"]) == 0
+    assert [one.head for one in pulls()] == ["gitloop/retrain"]
+    assert sum("gitloop/retrain" in one for one in asked) == 1
+
+
+def test_a_branch_that_origin_never_takes_is_said(
+    project: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushed = proposal.origin.push
+    monkeypatch.setattr(proposal.origin, "push", lambda ref: "gitloop/retrain" not in ref and pushed(ref))
+    decided("retrain", [DRIFT])
+    assert main(["act"]) == 2
+    assert "gitloop/retrain was not taken by origin; allow this workflow `contents: write`" in capsys.readouterr().err
 
 
 def test_a_retraining_is_one_line_with_what_was_found(project: Any, capsys: pytest.CaptureFixture[str]) -> None:

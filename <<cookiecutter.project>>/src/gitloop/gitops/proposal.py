@@ -11,6 +11,8 @@ from gitloop.errors import InputError
 from gitloop.gitops import actions, forge, origin
 from gitloop.gitops.forge import Pull
 
+TRIES = 3
+
 
 def commit(base: str | None, files: Mapping[Path, bytes], message: str) -> str:
     """A commit on `base`, or without one before it, with other contents of some files.
@@ -27,7 +29,8 @@ def propose(branch: str, made: str, title: str, body: str, label: str) -> Pull:
 
     A branch that says the same already is left as it is. Raises `InputError` where origin refuses.
     """
-    if not _there(branch, made) and not origin.push(f"+{made}:refs/heads/{branch}"):
+    # Where another run pushes at the same moment one of both is refused, and finds that its branch is there already.
+    if not any(_there(branch, made) or origin.push(f"+{made}:refs/heads/{branch}") for _ in range(TRIES)):
         raise InputError(f"git push: {branch} was not taken by origin; allow this workflow `contents: write`")
     here = forge.here()
     pull = here.propose(branch, git.MAIN, title, body, (label,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -90,3 +91,14 @@ def test_spans_are_made_only_where_they_are_wanted(good: Path, tmp_path: Path, w
     env |= {"BENTOML_CONFIG": str(path)} if written else {}
     done = subprocess.run([sys.executable, "-c", code], cwd=good, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == excluded
+
+
+def test_the_metrics_of_one_service_outlive_the_start_of_another(good: Path, row: dict[str, Any]) -> None:
+    """BentoML clears its folder of metrics when it starts, whoever's they are."""
+    with serving(good) as first, serving(good) as second:
+        for server, count in ((first, 2), (second, 1)):
+            for _ in range(count):
+                assert httpx.post(f"{server.url}/predict", json=row).status_code == 200
+        for server, count in ((first, 2), (second, 1)):
+            said = httpx.get(f"{server.url}/metrics").text
+            assert re.search(rf"^gitloop_predictions_total{{.*}} {count}\.0$", said, re.MULTILINE), said[:500]

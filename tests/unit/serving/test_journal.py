@@ -458,7 +458,7 @@ def test_personal_data_and_what_is_not_to_be_logged_is_named_nowhere() -> None:
         "diagnosis": Column(type="text", logged=False),
         "sex": Column(type="categorical", role=("sensitive",)),
         "mail": Column(type="text", role=("pii",)),
-        "customer": Column(type="text", role=("key", "pii")),
+        "customer": Column(type="text", role=("key", "pii"), pii="hash"),
         "note": Column(type="text", role=("ignored",)),
     }
     assert loggable(columns) == ["age", "sex"]

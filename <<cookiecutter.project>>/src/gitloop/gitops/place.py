@@ -74,12 +74,9 @@ def start(place: Place, folder: Path) -> str:
         port = probe.getsockname()[1]
     url = f"http://{HOST}:{port}"
     log = place.log(url)
-    environment = os.environ | {
-        "PYTHONPATH": str(folder / "src"),
-        "PROMETHEUS_MULTIPROC_DIR": str(log.parent / "metrics"),  # services beside each other would share one
-    }
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
     shutil.rmtree(log.parent, ignore_errors=True)
-    (log.parent / "metrics").mkdir(parents=True)
+    log.parent.mkdir(parents=True)
     command = [python, "-m", "gitloop", "serve", "--host", HOST, "--port", str(port)]
     processes.start(place.mark(url), command, folder, log, environment)
     if not _waited(lambda: _get(f"{url}/readyz"), lambda: processes.alive(place.mark(url))):

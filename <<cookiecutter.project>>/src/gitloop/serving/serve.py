@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from gitloop import layout, settings, ui
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     ui.say(f"{served.signature.name}, version {served.version}: http://{arguments.host}:{port} shows what it takes")
     command = ["-m", "bentoml", "serve", SERVICE, "--host", arguments.host, "--port", str(port)]
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, *command], environment())  # noqa: S606 -- no shell is wanted
+    os.execve(sys.executable, [sys.executable, *command], environment(port))  # noqa: S606 -- no shell is wanted
 
 
 def ready(serving: Serving) -> None:
@@ -38,9 +39,13 @@ def ready(serving: Serving) -> None:
         engine(serving.log)
 
 
-def environment() -> dict[str, str]:
-    """Of a BentoML process: nothing is reported home."""
-    return {**os.environ, "BENTOML_DO_NOT_TRACK": "True"}
+def environment(port: int) -> dict[str, str]:
+    """Of a BentoML process: nothing is reported home, and its metrics are its own.
+
+    They lie in BentoML's home, which each service that starts clears of those of all others.
+    """
+    home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")
+    return {**os.environ, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(home / "services" / str(port))}
 
 
 def free(host: str, port: int) -> None:

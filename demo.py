@@ -1,8 +1,8 @@
 """The life of a model on this machine, told as it goes: `make demo` runs it in the generated project.
 
 Without an account: origin is a bare repository beside the project, pull requests are kept in it, merges are Git's. The
-service in production is real and is asked about the flights of April and May; its log is then dated as those flights
-were, so that a month passes in a minute. `SHORT=1` lets half as much time pass.
+service in production is real and is asked about flights of April and May; its log is then dated as those flights were,
+so that a week passes in seconds. `SHORT=1` lets half as much time pass.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ORIGIN = Path("../origin.git")
 SHORT = os.environ.get("SHORT") == "1"
 WEEK = timedelta(days=7)
 APRIL, MAY = datetime(2013, 4, 1), datetime(2013, 5, 1)
-APRILS, MAYS = (2, 1) if SHORT else (4, 2)  # weeks
+APRILS, MAYS = 2, 1 if SHORT else 4  # weeks
 LATE = timedelta(days=2)  # how long the truth takes
 LOG = Path(".deploy/production/predictions")
 DATED = Path("predictions")

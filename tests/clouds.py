@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from bentoml._internal.cloud.schemas import schemasv1 as v1
 from bentoml._internal.cloud.schemas import schemasv2 as v2
 from bentoml._internal.cloud.schemas.modelschemas import DeploymentStatus, UploadStatus
 from bentoml._internal.cloud.schemas.utils import schema_from_object, schema_to_object
+from servers import listening
 from service import free_port
 
 KEY = "cloud-key"
@@ -229,15 +229,11 @@ def cloud(folder: Path) -> Iterator[tuple[Cloud, str]]:
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield made, f"http://127.0.0.1:{server.server_port}"
-    finally:
-        made.end()
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as url:
+        try:
+            yield made, url
+        finally:
+            made.end()
 
 
 def says(url: str) -> str:

@@ -20,7 +20,7 @@ import httpx
 import psutil
 from project import edit
 from repositories import git
-from service import SOURCE
+from service import SOURCE, free_port
 
 from gitloop.gitops import processes
 
@@ -157,3 +157,14 @@ class Site:
 def environment() -> dict[str, str]:
     outside = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
     return {**outside, "PYTHONPATH": str(SOURCE), "DVC_SITE_CACHE_DIR": ""} | {"BENTOML_DO_NOT_TRACK": "True"}
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Site]:
+    """A clone whose production has a port of its own; nothing of it runs at the end."""
+    made = Site(root, free_port())
+    edit(made.root / "environments/production.yaml", local__port=made.port)
+    try:
+        yield made
+    finally:
+        made.end()

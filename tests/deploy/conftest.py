@@ -12,10 +12,9 @@ from typing import Any
 import customers
 import pytest
 import yaml
-from deployed import Site, environment
-from project import edit
+from deployed import Site, environment, opened
 from repositories import git
-from service import SOURCE, free_port
+from service import SOURCE
 
 from gitloop.cli import main
 
@@ -73,9 +72,5 @@ def _release(clone: Path, version: str) -> None:
 def site(released: Path, tmp_path: Path) -> Iterator[Site]:
     """A copy of its own; nothing of it runs at the end."""
     shutil.copytree(released, tmp_path / "site", symlinks=True)
-    made = Site(tmp_path / "site/clone", free_port())
-    edit(made.root / "environments/production.yaml", local__port=made.port)
-    try:
+    with opened(tmp_path / "site/clone") as made:
         yield made
-    finally:
-        made.end()

@@ -11,8 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from deployed import Site, environment
-from project import edit
+from deployed import Site, environment, opened
 from repositories import git
 from service import SOURCE, free_port, wait
 
@@ -51,12 +50,8 @@ def later(site: Site, tmp_path: Path) -> Iterator[Site]:
         git(site.root, "tag", "--annotate", f"model@{version}", "--message", f"Registered {version}: a test")
         git(site.root, "push", "--quiet", str(tmp_path / "site/origin.git"), "main", f"model@{version}")
     git(tmp_path, "clone", "--quiet", str(tmp_path / "site/origin.git"), "fresh")
-    made = Site(tmp_path / "fresh", free_port())
-    edit(made.root / "environments/production.yaml", local__port=made.port)
-    try:
+    with opened(tmp_path / "fresh") as made:
         yield made
-    finally:
-        made.end()
 
 
 def _loaded(site: Site) -> set[str]:

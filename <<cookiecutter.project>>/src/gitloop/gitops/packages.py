@@ -8,7 +8,6 @@ uv makes an environment of just that lock, with its hashes, and keeps it for the
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +15,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from packaging.requirements import Requirement
 
 from gitloop import layout, ui
 from gitloop.errors import InputError
-from gitloop.files import whole_folder
+from gitloop.files import alone, whole_folder
 from gitloop.serving.integrity import LINEAGE
 from gitloop.serving.signature import FILE
 
@@ -46,7 +44,7 @@ def interpreter(folder: Path, kept: Path) -> str:
         return sys.executable
     python = _json(folder / layout.MODEL / LINEAGE).get("python") or HERE
     made = kept / KEPT / f"{python}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    with _alone(made):
+    with alone(made.with_name(f".{made.name}.busy")):  # one maker at a time
         if not (made / "bin/python").exists():
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             ui.say(f"{folder.name}: {', '.join(others[:3])}{more}: not installed here, so an environment is made")
@@ -102,15 +100,6 @@ def _uv(what: str, *command: str) -> None:
     if done.returncode:
         said = " ".join(" ".join(done.stderr.replace("×", " ").split()).split())
         raise InputError(f"{what}: cannot be installed ({said[-400:] or 'uv does not say why'}); {mend}")
-
-
-@contextmanager
-def _alone(made: Path) -> Iterator[None]:
-    """One maker at a time; the system gives the lock free when a process dies."""
-    made.parent.mkdir(parents=True, exist_ok=True)
-    with made.with_name(f".{made.name}.busy").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _json(path: Path) -> dict[str, str]:

@@ -31,10 +31,12 @@ def deliver(name: str, wanted: Environment, found: Registry, version: Version | 
     image: str = getattr(wanted, wanted.target).image
     now = _release(version, image, images.needed(version, wanted.target, public)) if version else None
     before = found.before(name, version.commit if version else None)
-    # Taking a service down is never refused: then the image of the version before is only what the notice runs in.
-    rest = _release(before, image, images.digest(before)) if before else None
-    if version and wanted.canary and before:
-        images.needed(before, wanted.target, public)
+    rest = None
+    if before:
+        # Taking a service down is never refused: then the image of the version before is only what the notice runs in.
+        runs = version and wanted.canary
+        digest = images.needed(before, wanted.target, public) if runs else images.digest(before)
+        rest = _release(before, image, digest)
     files = RENDER[wanted.target](to, wanted, now, rest)
     made = branches.deliver(name, files, f"{name}: {version.name if version else 'none'}", public)
     return Delivered(made is not None)

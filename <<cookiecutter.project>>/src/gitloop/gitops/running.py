@@ -13,12 +13,9 @@ A version is started beside the one that runs, tried, and then given the request
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from gitloop import layout
 from gitloop.errors import GitloopError
+from gitloop.files import alone
 from gitloop.gitops import beside, front, processes, services, smoke, verify
 from gitloop.gitops.environment import Environment
 from gitloop.gitops.front import HOST, State
@@ -33,7 +30,7 @@ def deliver(place: Place, version: Version | None, wanted: Environment) -> Deliv
     May be repeated after a kill at any point. Raises `Failed` where the version does not do what it should, and
     `Refused` where it is not what was registered; then, too, what ran before runs.
     """
-    with _alone(place):
+    with alone(place.folder / "lock"):
         state = front.read(place.folder)
         if version is None and state == State():
             return Delivered(False)  # nothing runs and nothing ever did: nobody calls
@@ -55,7 +52,7 @@ def deliver(place: Place, version: Version | None, wanted: Environment) -> Deliv
 
 def stopped(place: Place) -> bool:
     """Stop the front and whatever runs behind it; whether anything ran."""
-    with _alone(place):
+    with alone(place.folder / "lock"):
         marks = [*processes.marks(place.fronts), *processes.marks(place.services)]
         for mark in marks:
             processes.stop(mark)
@@ -107,12 +104,3 @@ def _serves(place: Place, state: State, version: Version) -> bool:
         return smoke.runs(f"http://{HOST}:{place.port}", version.name, services.token(folder))
     except (GitloopError, OSError):
         return False
-
-
-@contextmanager
-def _alone(place: Place) -> Iterator[None]:
-    """One deploy at a time; the system gives the lock free when a process dies."""
-    place.folder.mkdir(parents=True, exist_ok=True)
-    with (place.folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

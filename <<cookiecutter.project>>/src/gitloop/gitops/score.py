@@ -12,16 +12,14 @@ from typing import Any
 
 import yaml
 
-from gitloop import git, layout, settings, ui
+from gitloop import layout, settings, ui
 from gitloop.errors import InputError, Refused
-from gitloop.files import read_json, write_json, write_text
-from gitloop.gitops import actions, environment, fetch, registry, verify
+from gitloop.files import read_json, write_text
+from gitloop.gitops import actions, environment, registry, services, verify
 from gitloop.gitops.markdown import Part, render
 from gitloop.gitops.registry import Version
-from gitloop.gitops.services import PARTS
 from gitloop.modeling.report import Section
 from gitloop.serving.destinations import CONF
-from gitloop.serving.origin import Origin
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -65,13 +63,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _prepared(version: Version, folder: Path, today: settings.Scoring) -> None:
     """The root of a repository in which the version is what was chosen; all else in it is that of this clone."""
-    for part in PARTS:
-        if not git.extracted(version.commit, part, folder):
-            raise InputError(f"{version.name}: has no {part}; register a version whose commit holds it")
-    fetch.brought(version, folder / layout.MODEL)
-    write_json(folder / layout.ORIGIN, Origin(commit=version.commit, version=version.name).model_dump())
-    params: dict[str, Any] = yaml.safe_load((folder / layout.PARAMS).read_text(encoding="utf-8"))
-    write_text(folder / layout.PARAMS, yaml.safe_dump(params | {"scoring": today.model_dump()}, sort_keys=False))
+    services.laid(version, folder)
+    then = services.params(folder)
+    write_text(folder / layout.PARAMS, yaml.safe_dump(then | {"scoring": today.model_dump()}, sort_keys=False))
     for made in (Path(today.folder), layout.SCORED.parent):  # so that they are made here, not there
         try:
             made.mkdir(parents=True, exist_ok=True)

@@ -45,18 +45,26 @@ def restore(place: Place) -> None:
         write(place, before._replace(upstream=start(place, place.folder / before.version)))
 
 
+def laid(version: Version, folder: Path, before: Path | None = None) -> None:
+    """Put the code, the configuration and the model of a version into a folder, which then is a repository's root.
+
+    `before` may hold the model already. Raises `InputError` where its commit lacks a part.
+    """
+    for part in PARTS:
+        if not git.extracted(version.commit, part, folder):
+            raise InputError(f"{version.name}: has no {part}; register a version whose commit holds it")
+    fetch.brought(version, folder / layout.MODEL, before=before)
+    write_json(folder / layout.ORIGIN, Origin(commit=version.commit, version=version.name).model_dump())
+
+
 def prepared(place: Place, version: Version) -> Path:
     """The folder of the version, written anew from Git; its model, where it verifies, is kept from before."""
     folder = place.folder / version.name
     with whole_folder(folder) as temporary:
-        for part in PARTS:
-            if not git.extracted(version.commit, part, temporary):
-                raise InputError(f"{version.name}: has no {part}; register a version whose commit holds it")
+        laid(version, temporary, before=folder / layout.MODEL)
         for lock in layout.SERVING_LOCKS.values():
             git.extracted(version.commit, lock.as_posix(), temporary)
-        fetch.brought(version, temporary / layout.MODEL, before=folder / layout.MODEL)
-        write_json(temporary / layout.ORIGIN, Origin(commit=version.commit, version=version.name).model_dump())
-        log = ((_params(temporary).get("serving") or {}).get("log") or {}).get("folder")
+        log = ((params(temporary).get("serving") or {}).get("log") or {}).get("folder")
         if log and not Path(log).is_absolute():
             (place.folder / log).mkdir(parents=True, exist_ok=True)
             (temporary / log).parent.mkdir(parents=True, exist_ok=True)
@@ -75,10 +83,11 @@ def write(place: Place, state: State) -> None:
     write_json(place.folder / front.STATE, state.raw())
 
 
-def _params(folder: Path) -> dict[str, Any]:
+def params(folder: Path) -> dict[str, Any]:
+    """Those of the version in a folder."""
     return registry.mapping((folder / layout.PARAMS).read_bytes(), folder.name)
 
 
 def token(folder: Path) -> str | None:
-    variable = (_params(folder).get("serving") or {}).get("token_env")
+    variable = (params(folder).get("serving") or {}).get("token_env")
     return settings.secret(variable, "conf/serving/: token_env")

@@ -94,17 +94,27 @@ def _derivation(commit: str, then: Settings) -> Derive | None:
     A model is only itself with the features it was trained on: today's function may compute other values under the
     same names. The whole package is taken from the revision, so that what the function imports is of its time too.
     """
-    name = then.features.derive
-    top = (name or "").split(".")[0]
-    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
-        if not top or top == "gitloop" or not git.extracted(commit, f"src/{top}", Path(folder)):
-            return derivation(then.features)
-        with importing(top, Path(folder) / "src"):
-            return derivation(then.features)
+    with code(commit, then.features.derive):
+        return derivation(then.features)
 
 
 @contextmanager
-def importing(top: str, source: Path) -> Iterator[None]:
+def code(commit: str, derive: str | None) -> Iterator[Path]:
+    """Have what derives the features imported as a commit has it; the folder that it is in, for more of that commit.
+
+    What is gitloop's own, or is not in the commit, stays today's.
+    """
+    top = (derive or "").split(".")[0]
+    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
+        if not top or top == "gitloop" or not git.extracted(commit, f"src/{top}", Path(folder)):
+            yield Path(folder)
+            return
+        with _importing(top, Path(folder) / "src"):
+            yield Path(folder)
+
+
+@contextmanager
+def _importing(top: str, source: Path) -> Iterator[None]:
     """Let `top` and what is below it be imported from `source`, and leave today's modules as they were."""
 
     def taken() -> dict[str, Any]:

@@ -6,7 +6,6 @@ the same metrics with the same intervals. Rows that any of them was trained on a
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from gitloop.arrays import Array
 from gitloop.contract import Contract
 from gitloop.data.table import arrays
 from gitloop.errors import InputError
-from gitloop.modeling.champion import importing
+from gitloop.modeling.champion import code
 from gitloop.modeling.features import target
 from gitloop.modeling.intervals import Draws, Interval, Scored, bootstrap
 from gitloop.modeling.metrics import gain
@@ -152,13 +151,7 @@ def _fits(version: str, then: Contract, needed: Sequence[str], rows: pa.Table, t
 @contextmanager
 def _then(commit: str, derive: str | None) -> Iterator[Path]:
     """A root with the configuration of a commit, and its code of the features in the place of today's."""
-    top = (derive or "").split(".")[0]
-    with tempfile.TemporaryDirectory(prefix="gitloop-") as folder:
-        root = Path(folder)
+    with code(commit, derive) as root:
         if not git.extracted(commit, layout.PARAMS.as_posix(), root):
             raise InputError(f"{layout.PARAMS}: is not in {commit[:10]}")
-        if not top or top == "gitloop" or not git.extracted(commit, f"src/{top}", root):
-            yield root
-            return
-        with importing(top, root / "src"):
-            yield root
+        yield root

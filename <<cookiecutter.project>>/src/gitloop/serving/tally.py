@@ -12,12 +12,13 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence, Set
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from gitloop.serving.failing import Trial
+from gitloop.serving.limits import App, Message, Receive, Send
 
 NAME = "requests"  # of the log
 ENDPOINTS = {f"/{name}": name for name in ("predict", "predict_batch", "feedback")}
@@ -38,21 +39,19 @@ Key = tuple[int, str, int, str]  # minute, endpoint, status, reason
 _why: ContextVar[list[str] | None] = ContextVar("gitloop-refused", default=None)
 
 
-def refused(problems: Iterable[MutableMapping[str, str]], known: Iterable[str]) -> None:
+def refused(problems: Sequence[Mapping[str, str]], known: Set[str]) -> None:
     """Note why the request that is being answered is refused: the first of its problems, without what was sent."""
     reasons = _why.get()
-    if reasons is None:
+    if reasons is None or not problems:
         return
-    names = frozenset(known)
-    for one in problems:
-        place = next((part for part in one["field"].split(".") if part in names), None)
-        if one["problem"].startswith("is not a field"):
-            reasons.append("a field that is not in the contract")
-        elif place is not None:
-            reasons.append(f"{place}: {one['problem']}")
-        else:
-            reasons.append("the body as a whole")
-        return
+    first = problems[0]
+    place = next((part for part in first["field"].split(".") if part in known), None)
+    if first["problem"].startswith("is not a field"):
+        reasons.append("a field that is not in the contract")
+    elif place is not None:
+        reasons.append(f"{place}: {first['problem']}")
+    else:
+        reasons.append("the body as a whole")
 
 
 class Tally:
@@ -90,12 +89,6 @@ class Tally:
             }
             for (of, endpoint, status, reason), count in sorted(over.items())
         ]
-
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class Counting:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 from jinja2.ext import Extension
 
+HERE = str(Path.cwd())  # where somebody types; cookiecutter is elsewhere when it runs hooks
+
 
 class Answers(Extension):
-    """The filter `yaml`: text as a quoted YAML scalar. The variable `given`: the names of the answers handed over."""
+    """The filter `yaml`: text as a quoted YAML scalar. The variable `given`: the names of the answers handed over.
+
+    The variable `here`: the folder that a path in an answer starts from.
+    """
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         # `tojson` writes what is beyond U+FFFF as two escapes, which YAML reads as two broken characters.
         environment.filters["yaml"] = lambda text: json.dumps(text, ensure_ascii=False)
         environment.globals["given"] = _given()
-        logging.getLogger("cookiecutter.generate").addFilter(_without_traceback)
+        environment.globals["here"] = HERE
+        for name in ("generate", "hooks"):  # which of them says that a hook failed has changed
+            logging.getLogger(f"cookiecutter.{name}").addFilter(_without_traceback)
 
 
 def _given() -> list[str]:

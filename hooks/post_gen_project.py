@@ -1,4 +1,4 @@
-"""After the files are written: the chosen start, the record of the answers, DVC's remote, the first commit.
+"""After the files are written: the chosen start, the record of the answers, DVC's remote, the first commit, your table.
 
 Run again over the same project it changes nothing. GITLOOP_SKIP_GIT=1 leaves Git alone.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import yaml  # cookiecutter needs it too
 
 CONTEXT = json.loads(r"""<<cookiecutter|jsonify>>""")
 ANSWERS = {name: value for name, value in CONTEXT.items() if not name.startswith("_")}
+HERE = Path(json.loads(r"""<<[here]|jsonify>>""")[0])  # where a path in an answer starts
 STARTS = Path(".starts")
 # Git must not take the repository from a hook or a script around cookiecutter.
 ENVIRONMENT = {
@@ -32,7 +34,8 @@ def main() -> None:
         set_remote(ANSWERS["remote"])
     if os.environ.get("GITLOOP_SKIP_GIT", "") in ("", "0"):
         commit()
-    print(next_steps())
+    declared = declare(ANSWERS["table"])
+    print(next_steps(declared))
 
 
 def tidy() -> None:
@@ -78,7 +81,7 @@ def record() -> None:
         "checkout": CONTEXT["_checkout"],
         "commit": commit_of(CONTEXT["_repo_dir"]),
         "version": version.strip().strip('"'),
-        "answers": ANSWERS,
+        "answers": ANSWERS | {"table": ""},  # a path of this machine too, and read once
     }
     text = json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
     Path(".gitloop.json").write_text(text, encoding="utf-8", newline="\n")
@@ -139,13 +142,37 @@ def git(*arguments: str, check: bool = True) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def next_steps() -> str:
-    own = "\n  .venv/bin/gitloop init TABLE --target COLUMN   # your own table, a file or a database's URL"
-    edit = "" if ANSWERS["start"] == "flights" else own
+def declare(answer: str) -> bool:
+    """Set up an environment and have `gitloop init` read the table: changes to be read and committed by a person.
+
+    Whether that is done. Where it fails it has said why, and the project stays as the start made it.
+    """
+    if not answer:
+        return False
+    source, _, target = answer.rpartition("#")
+    if "://" not in source and not source.startswith("env:"):
+        source = str(HERE / Path(source).expanduser())
+    program = Path(os.environ.get("VENV", ".venv")) / "bin/gitloop"
+    for command in (["make", "setup"], [str(program), "init", source, "--target", target]):
+        print(f"== {shlex.join(command)}", flush=True)
+        if subprocess.run(command, env=ENVIRONMENT | {"PYTHONPATH": "src"}, check=False).returncode:
+            print(
+                f"cookiecutter-gitloop: table: {Path(command[0]).name} {command[1]} did not end well, see above",
+                file=sys.stderr,
+            )
+            return False
+    return True
+
+
+def next_steps(declared: bool) -> str:
+    setup, own = "\n  make setup   # an environment in .venv", ""
+    if declared:
+        setup = "\n  $EDITOR conf/data/   # what was read out of your table; `git diff` shows it all"
+    elif ANSWERS["start"] == "own":
+        own = "\n  .venv/bin/gitloop init TABLE --target COLUMN   # your own table, a file or a database's URL"
     return f"""
 {ANSWERS["project"]} is ready. Next:
-  cd {Path.cwd()}
-  make setup   # an environment in .venv{edit}
+  cd {Path.cwd()}{setup}{own}
   make train   # data, candidates, the best of them, its gates
 """
 

@@ -6,6 +6,7 @@ import difflib
 import json
 import keyword
 import re
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 CONTEXT = json.loads(r"""<<cookiecutter|jsonify>>""")
 GIVEN = json.loads(r"""<<given|jsonify>>""")
+HERE = Path(json.loads(r"""<<[here]|jsonify>>""")[0])
 ANSWERS = {name: value for name, value in CONTEXT.items() if not name.startswith("_")}
 
 REMOTES = ("s3", "gs", "azure", "ssh", "webdavs")
@@ -47,6 +49,7 @@ def problems(answers: dict[str, str], given: list[str], locked: set[str], home: 
         yield f"handle: {answers['handle']!r} is not a GitHub user or org/team; give one such as octo-org/flight-team"
     if answers["contact"] and not re.fullmatch(r"[^\s@]+@[^\s@]+|https?://\S+", answers["contact"]):
         yield f"contact: {answers['contact']!r} is neither an e-mail address nor a URL; give one of them"
+    yield from table(answers["table"], answers["start"])
     yield from remote(answers["remote"], home)
 
 
@@ -68,6 +71,20 @@ def package(name: str, locked: set[str]) -> Iterator[str]:
         yield f"package: {name!r} is a module of Python; choose another"
     elif name in TAKEN or name.replace("_", "-") in locked:
         yield f"package: {name!r} is the name of a package that the project needs; choose another"
+
+
+def table(answer: str, start: str) -> Iterator[str]:
+    if not answer:
+        return
+    source, _, target = answer.rpartition("#")
+    if not source or not target:
+        yield f"table: {answer!r} names no column to predict; write TABLE#COLUMN, such as customers.csv#churned"
+    elif "://" not in source and not source.startswith("env:") and not (HERE / Path(source).expanduser()).exists():
+        yield f"table: {source!r} is not in {HERE}; give the path of a file that is there, or leave it empty"
+    if start != "own":
+        yield "table: belongs to the start from your own data; say start=own, or leave it empty"
+    if shutil.which("make") is None:
+        yield "table: needs make, which sets up what reads it; install it, or leave it empty"
 
 
 def remote(url: str, home: Path) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Personal data is nowhere but in the table it came from: canaries in every such column, and a search of all else.
 
 Looked through, unpacked: the work tree, Git's objects, the DVC cache, models, the Bento, the prediction log, scores,
-windows and pages of monitoring, the report that a pull request gets, answers of the service, and what was printed.
+windows and pages of monitoring, the page of the repository, tasks for people who label, the report that a pull request
+gets, answers of the service, and what was printed.
 """
 
 from __future__ import annotations
@@ -87,6 +88,9 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     with serving(root) as server:
         answers, pages = ask(server, frame)
     do("gitloop", "monitor", "--since", "2020-01-01", "--until", "2100-01-01")
+    do("gitloop", "score")
+    do("gitloop", "label", "export", "--since", "2020-01-01")
+    do("gitloop", "site")
     refuse(root, frame, do)
     return Lived(root, [*said, *pages], answers)
 
@@ -151,7 +155,8 @@ def test_a_canary_is_in_nothing_that_was_made(lived: Lived) -> None:
     hits, files = canaries.anywhere(lived.root, but=frozenset({TABLE}))
     assert hits == []
     names = {path.relative_to(lived.root).parts[0] for path in lived.root.rglob("*") if path.is_file()}
-    assert {".dvc", ".git", "data", "dist", "metrics", "model", "models", "predictions", "reports"} <= names
+    made = {"data", "dist", "labels", "metrics", "model", "models", "predictions", "reports", "scores", "site"}
+    assert made | {".dvc", ".git"} <= names
     assert list((lived.root / "reports/monitoring").rglob("*.html"))
     assert files > 300
 
@@ -162,7 +167,7 @@ def test_a_canary_is_in_nothing_that_was_said(lived: Lived) -> None:
     assert list(canaries.found(printed.encode(), "printed")) == []
 
 
-def test_a_hashed_key_tells_rows_apart_and_ends_at_validation(lived: Lived) -> None:
+def test_a_hashed_key_tells_rows_apart_and_is_no_feature(lived: Lived) -> None:
     raw = pq.read_table(lived.root / "data/raw.parquet")
     assert not set(PERSONAL) & set(raw.column_names)
     account = {"account": Column(type="categorical", role=("pii", "key"), pii="hash")}
@@ -172,7 +177,10 @@ def test_a_hashed_key_tells_rows_apart_and_ends_at_validation(lived: Lived) -> N
     )
     reasons = own.json.loads((lived.root / "metrics/validation.json").read_text())["reasons"]
     assert reasons == {"weight: not a number": 2, "duplicate key": 1}
-    for name in ("valid", "quarantine", "train", "test", "reference", "predictions"):
+    assert "account" in pq.read_schema(lived.root / "data/valid.parquet").names  # rows are parted by it
+    scores = pq.read_table(lived.root / "scores")
+    assert set(scores["account"].to_pylist()) <= set(raw["account"].to_pylist())
+    for name in ("quarantine", "train", "test", "reference", "predictions"):
         assert "account" not in pq.read_schema(lived.root / f"data/{name}.parquet").names
 
 

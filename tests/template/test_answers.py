@@ -24,6 +24,7 @@ ANOTHER = {
     "handle": "@a/b",
     "contact": "https://example.org",
     "start": "own",
+    "table": "",
     "remote": "s3://bucket/place",
     "license": "Apache-2.0",
 }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from project import ROOT, generate, run, template
+from sklearn import datasets
 
 PRE_PROMPT = ROOT / "hooks/pre_prompt.py"
 
@@ -19,6 +22,14 @@ def command_line(where: Path, **environment: str) -> subprocess.CompletedProcess
     command += ["--config-file", str(template().parent / "config.yaml")]
     env = {**os.environ, **environment}
     return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+def answered(where: Path, answer: str) -> subprocess.CompletedProcess[str]:
+    """As somebody who has a table, typed in `where`; this interpreter's environment is the project's."""
+    command = [sys.executable, "-m", "cookiecutter", str(template()), "--no-input", "start=own", f"table={answer}"]
+    command += ["--config-file", str(template().parent / "config.yaml")]
+    env = {**os.environ, "VENV": sys.prefix}
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False, cwd=where)
 
 
 def stand_in(folder: Path, script: str) -> str:
@@ -34,7 +45,7 @@ def test_pre_prompt_says_that_git_is_missing(tmp_path: Path) -> None:
     done = command_line(tmp_path, PATH=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == "cookiecutter-gitloop: git does not run; install it and try again"
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,6 +102,34 @@ def test_git_can_be_skipped(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_that_was_answered_is_declared_but_not_committed(tmp_path: Path) -> None:
+    """By `gitloop init` itself; what it made of the table is for a person to read, so it is a change."""
+    datasets.load_breast_cancer(as_frame=True).frame.to_csv(tmp_path / "my table.csv", index=False)
+    done = answered(tmp_path, "my table.csv#target")
+    assert done.returncode == 0, done.stderr
+    assert "$EDITOR conf/data/   # what was read out of your table" in done.stdout
+    assert "make setup   #" not in done.stdout
+    project = tmp_path / "late-flights"
+    changed = run(project, "git", "status", "--porcelain", "--untracked-files=all").stdout
+    assert "conf/config.yaml" in changed
+    assert "conf/data/my_table.yaml" in changed
+    assert "data/source/my table.csv" in changed
+    run(project, "gitloop", "params", "--check")
+    contract = yaml.safe_load((project / "conf/data/my_table.yaml").read_text())
+    assert contract["columns"]["target"]["role"] == "target"
+    assert json.loads((project / ".gitloop.json").read_text())["answers"]["table"] == ""
+
+
+def test_a_table_that_cannot_be_declared_leaves_the_project_as_it_starts(tmp_path: Path) -> None:
+    datasets.load_wine(as_frame=True).frame.to_csv(tmp_path / "wines.csv", index=False)
+    done = answered(tmp_path, f"{tmp_path}/wines.csv#colour")
+    assert done.returncode == 0
+    assert "wines.csv: has no column 'colour'; use one of alcohol," in done.stderr
+    assert "cookiecutter-gitloop: table: gitloop init did not end well, see above" in done.stderr
+    assert "gitloop init TABLE --target COLUMN" in done.stdout
+    assert run(tmp_path / "late-flights", "git", "status", "--porcelain").stdout == ""
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_without_an_identity_the_commit_is_gitloops(
     half: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,7 +180,7 @@ def test_a_failing_git_is_said_in_one_line(tmp_path: Path) -> None:
     done = command_line(tmp_path, PATH=path)
     assert done.returncode == 1
     assert "cookiecutter-gitloop: git add failed: disk full; mend that, or set GITLOOP_SKIP_GIT=1" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     assert not (tmp_path / "late-flights").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,13 @@ def refused(where: Path, captured: Captured, **answers: str) -> list[str]:
         ({"remote": "store"}, "remote: 'store' is not an absolute path; give one, or a URL"),
         ({"remote": "~/store"}, "remote: '~/store' is not an absolute path"),
         ({"remote": "ssh://me:secret@host/x"}, "remote: has a password in it; leave it out"),
+        ({"start": "own", "table": "sales.csv"}, "table: 'sales.csv' names no column to predict; write TABLE#COLUMN"),
+        ({"start": "own", "table": "#sold"}, "table: '#sold' names no column to predict"),
+        ({"start": "own", "table": "sales.csv#sold"}, "table: 'sales.csv' is not in /"),
+        (
+            {"table": "https://example.org/sales.csv#sold"},
+            "table: belongs to the start from your own data; say start=own",
+        ),
         ({"remote": "/a#b"}, "remote: '/a#b' has a character that DVC's configuration cannot hold"),
         ({"remote": "s3://a b"}, "remote: 's3://a b' has a character that DVC's configuration cannot hold"),
     ],
@@ -80,6 +88,15 @@ def test_a_remote_inside_of_the_project_is_refused(tmp_path: Path, capfd: Captur
     assert refused(tmp_path, capfd, remote=str(place)) == [
         f"remote: '{place}' lies inside the project; give a folder outside of it"
     ]
+
+
+def test_a_table_without_make_is_refused(tmp_path: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").symlink_to(shutil.which("git") or "")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "out").mkdir()
+    said = refused(tmp_path / "out", capfd, start="own", table="https://example.org/sales.csv#sold")
+    assert said == ["table: needs make, which sets up what reads it; install it, or leave it empty"]
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path, capfd: Captured) -> None:
@@ -104,5 +121,5 @@ def test_the_command_line_ends_with_1_and_no_traceback(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == "cookiecutter-gitloop: packge: is not a question; did you mean package?"
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []

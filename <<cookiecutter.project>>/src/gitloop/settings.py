@@ -103,15 +103,22 @@ class Data(Contract):
                 f"metric: {self.metric!r} is not a {self.task} metric; use one of {', '.join(METRICS[self.task])}"
             )
         groups = [self.split.group] if self.split.group else []
-        for key, names in (("slices", self.slices), ("split.group", groups)):
+        for key, names, there in (("slices", self.slices, self.kept), ("split.group", groups, self.parted)):
             for name in names:
-                if name not in self.kept:
-                    raise ValueError(f"{key}: {name!r} is not a column that is kept{nearest(name, self.kept)}")
+                if name not in there:
+                    raise ValueError(f"{key}: {name!r} is not a column that is kept{nearest(name, there)}")
         if groups and self.timestamp:
             raise ValueError("split.group: a table with a timestamp is split by time; remove the group")
         if (self.window.since or self.window.until) and not self.timestamp:
             raise ValueError("window: needs a column with `role: timestamp`; declare it or remove the window")
         return self
+
+    @property
+    def parted(self) -> list[str]:
+        """Columns that the split sees: those that are kept, and hashes by which it tells rows or groups apart."""
+        needed = {*self.keys, self.split.group}
+        kept = set(self.kept)
+        return [name for name, one in self.columns.items() if name in kept or (one.hashed and name in needed)]
 
 
 class Features(Frozen):

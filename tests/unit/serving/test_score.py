@@ -27,7 +27,8 @@ from servers import postgres
 
 from gitloop import settings
 from gitloop.cli import main
-from gitloop.data import table
+from gitloop.contract import Column
+from gitloop.data import pseudonym, table
 from gitloop.modeling import chosen
 from gitloop.modeling.inputs import build
 from gitloop.serving import batch, rows, runtime, score
@@ -316,6 +317,23 @@ def test_rows_are_judged_as_validate_does(scoring: Callable[..., pa.Table], caps
     assert f"{quarantine.num_rows}" in capsys.readouterr().out
 
 
+def test_a_hashed_key_names_a_row_that_only_its_owner_knows(
+    scoring: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same hash as at ingest, so that predictions can be joined; run again, the row is known by it."""
+    given = scoring(folder="out")
+    monkeypatch.setenv("GITLOOP_PII_KEY", "sixteen bytes or more")
+    hashed = {"type": "categorical", "role": ["pii", "key"], "pii": "hash"}
+    change("columns.id", hashed)
+    assert main(["score"]) == 0
+    batch = pa.RecordBatch.from_pydict({"id": given["id"].to_pylist()})
+    wanted = pseudonym.hashes(batch, {"id": Column.model_validate(hashed)}, b"sixteen bytes or more").column(0)
+    assert {row["id"] for row in kept({"folder": "out"})} == set(wanted.to_pylist())
+    capsys.readouterr()
+    assert main(["score"]) == 0
+    assert told(capsys) == {"rows": ROWS, "scored": 0, "there already": ROWS, "repeats": 0, "set aside": 0}
+
+
 def test_too_much_set_aside_is_an_error_after_the_rest_is_scored(
     scoring: Callable[..., pa.Table], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -445,7 +463,7 @@ def untouched(_: pa.Table) -> None:
             column("columns.id", {"type": "categorical", "role": ["pii", "key"], "pii": "hash"}),
             [],
             2,
-            "columns.id: personal data is not written with predictions",
+            "conf/data/customers.yaml: columns.id: `pii: hash` needs the environment variable GITLOOP_PII_KEY; set it",
         ),
         (
             column("rules.extra_columns", "refuse"),

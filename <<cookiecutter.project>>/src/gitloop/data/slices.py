@@ -45,7 +45,7 @@ def _by_time(connection: duckdb.DuckDBPyConnection, data: Data, rows: int, part:
     cutoff = _time(connection, f"SELECT min(t) FROM times WHERE upto > {first}")[0]
     connection.execute(f"CREATE VIEW marked AS SELECT *, {time} >= {cutoff} AS {TEST} FROM valid")
     starts = _time(connection, f"SELECT min(t) FROM times GROUP BY (upto - n) // {part} ORDER BY 1")
-    keys = [identifier(key) for key in data.keys if key in data.kept and key != name]
+    keys = [identifier(key) for key in data.keys if key in data.parted and key != name]
     return Plan("time", name, [time, *keys, "file_row_number"], _ranges(time, starts), cutoff.split("'")[1])
 
 
@@ -63,7 +63,7 @@ def _ranges(first: str, starts: list[str]) -> list[str]:
 
 def _by_hash(connection: duckdb.DuckDBPyConnection, data: Data, rows: int, part: int) -> Plan:
     """Mark the rows with the lowest hashes of each stratum, or the groups with the lowest hashes."""
-    keyed = bool(data.keys) and set(data.keys) <= set(data.kept)
+    keyed = bool(data.keys) and set(data.keys) <= set(data.parted)
     own = hashed(data, data.keys) if keyed else f"md5_number_lower('{data.split.seed}{SEPARATOR}' || file_row_number)"
     group = data.split.group
     by, stratum = (hashed(data, [group]), "0") if group else (own, _stratum(connection, data, rows))

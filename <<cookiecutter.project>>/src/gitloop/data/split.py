@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb ha
     """`gitloop split`."""
     data = load().data
     valid = table.metadata(layout.VALID, "gitloop validate")
-    schema = pa.schema([(name, table.ARROW[data.columns[name].type]) for name in valid.schema.to_arrow_schema().names])
+    there, kept = valid.schema.to_arrow_schema().names, set(data.kept)  # hashes end here
+    schema = pa.schema([(name, table.ARROW[data.columns[name].type]) for name in there if name in kept])
     if valid.num_rows < 2 * LEAST:
         raise InputError(f"{layout.VALID}: {valid.num_rows} rows are too few to split; widen `window` in {_conf(data)}")
     with table.connect("500MB") as connection:

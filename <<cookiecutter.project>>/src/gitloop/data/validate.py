@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:  # noqa: ARG001 -- every verb ha
         shown = [name for name, column in data.columns.items() if name in names and not column.has("pii")]
         quarantine.write_quarantine(connection, shown, aside)
         quarantine.write_valid(
-            connection, {name: data.columns[name] for name in data.kept if name in checked}, aside, tally
+            connection, {name: data.columns[name] for name in data.parted if name in checked}, aside, tally
         )
         warnings = [*rules.dropped(data, names), *_personal(connection, data, tally.rows)]
         broken = [*rules.of_columns(data, names), *rules.of_values(data, tally)]

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from gitloop import layout, ui
-from gitloop.contract import Window
-from gitloop.data import checks, order, table
+from gitloop.contract import Column, Window
+from gitloop.data import checks, order, pseudonym, table
 from gitloop.data.clean import Cleaned, cleaned
 from gitloop.data.places import reason
 from gitloop.data.protocol import Request, Source, empty
@@ -82,8 +82,11 @@ def _fetch(wanted: Wanted, path: Path) -> None:
     batches = ahead(_batches(wanted))
     schema = next(batches).schema
     _fits(wanted, schema.names)
-    names = [name for name in schema.names if name in wanted.request.columns]
-    schema, batches = pa.schema([schema.field(name) for name in names]), (batch.select(names) for batch in batches)
+    columns = {name: one for name, one in wanted.request.columns.items() if _read(wanted, name, one)}
+    names = [name for name in schema.names if name in columns]
+    secret = pseudonym.key(columns, layout.data_conf(wanted.data.name).as_posix())
+    schema = pseudonym.schema(pa.schema([schema.field(name) for name in names]), columns)
+    batches = (pseudonym.hashes(batch.select(names), columns, secret) for batch in batches)
     # What is cleaned in a dictionary is cleaned once for many rows: several times faster.
     texts = [one.name for one in schema if pa.types.is_string(one.type) or pa.types.is_large_string(one.type)]
     began, rows = time.perf_counter(), 0
@@ -101,6 +104,11 @@ def _fetch(wanted: Wanted, path: Path) -> None:
             writer.write_table(chunk)
             rows += chunk.num_rows
             advance(chunk.num_rows, f"{rows / (time.perf_counter() - began):,.0f} rows/s")
+
+
+def _read(wanted: Wanted, name: str, column: Column) -> bool:
+    """Whether a column is kept at all: what is dropped is not, nor are hashes that nobody needs."""
+    return name in wanted.needed if column.hashed else not column.dropped
 
 
 def _batches(wanted: Wanted) -> Iterator[pa.RecordBatch]:

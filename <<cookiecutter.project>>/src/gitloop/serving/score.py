@@ -91,7 +91,7 @@ def outputs(data: Data, served: Served) -> pa.Schema:
 
 
 def _keys(data: Data) -> list[str]:
-    """What names a row. Raises `InputError` where that is nothing, or nothing that may be written."""
+    """What names a row; personal data is hashed as rows are read. Raises `InputError` where nothing does."""
     file = layout.data_conf(data.name)
     if not data.keys:
         raise InputError(
@@ -100,8 +100,6 @@ def _keys(data: Data) -> list[str]:
     for name in data.keys:
         if data.columns[name].nullable:
             raise InputError(f"{file}: columns.{name}: a key that may be missing names no row; remove `nullable`")
-        if data.columns[name].has("pii"):
-            raise InputError(f"{file}: columns.{name}: personal data is not written with predictions; use another key")
     return data.keys
 
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from gitloop import layout
 from gitloop.errors import InputError
 
 MAIN = "main"
@@ -91,7 +92,7 @@ def commit(revision: str) -> str | None:
 
 def branch() -> str | None:
     """The branch that is worked on: as Actions says it, else as Git does; None on a detached head."""
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if layout.in_actions():
         return os.environ.get("GITHUB_HEAD_REF") or (
             os.environ.get("GITHUB_REF_NAME") if os.environ.get("GITHUB_REF_TYPE") != "tag" else None
         )
@@ -121,7 +122,7 @@ def base() -> str | None:
         for name in (f"refs/remotes/origin/{MAIN}", f"refs/heads/{MAIN}"):
             if (tip := commit(name)) is not None:
                 return asked("merge-base", head, tip)
-    elif os.environ.get("GITHUB_ACTIONS") != "true" and changed():
+    elif not layout.in_actions() and changed():
         return head
     return commit(f"{head}^")
 

@@ -73,9 +73,13 @@ def data_conf(name: str) -> Path:
     return CONF / "data" / f"{name}.yaml"
 
 
+def in_actions() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
 def deployments() -> Path:
     """What holds `.deploy/`: the clone; in Actions, which cleans that, a folder of the runner's user."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
+    if not in_actions():
         return Path.cwd()
     return Path.home() / ".gitloop" / os.environ.get("GITHUB_REPOSITORY", "")
 

@@ -6,22 +6,20 @@ import base64
 import os
 from pathlib import Path
 
+from gitloop import layout
+
 ROLES = ("AUTHOR", "COMMITTER")
 BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 
 
-def running() -> bool:
-    return os.environ.get("GITHUB_ACTIONS") == "true"
-
-
 def fork() -> bool:
     """Whether the run is for a fork's pull request: train.yml trains no other pull request. It may write nothing."""
-    return running() and os.environ.get("GITHUB_EVENT_NAME") == "pull_request"
+    return layout.in_actions() and os.environ.get("GITHUB_EVENT_NAME") == "pull_request"
 
 
 def identity() -> dict[str, str]:
     """For Git: in Actions commits and tags are the bot's; on a laptop they are whoever Git knows."""
-    if not running():
+    if not layout.in_actions():
         return {}
     name, address = BOT
     return {f"GIT_{role}_NAME": name for role in ROLES} | {f"GIT_{role}_EMAIL": address for role in ROLES}
@@ -44,7 +42,7 @@ def credential() -> dict[str, str]:
 def page() -> str | None:
     """The page of this run; None outside Actions."""
     server, name, run = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
-    return f"{server}/{name}/actions/runs/{run}" if running() and server and name and run else None
+    return f"{server}/{name}/actions/runs/{run}" if layout.in_actions() and server and name and run else None
 
 
 def output(**values: object) -> None:

@@ -67,7 +67,7 @@ def deliver(branch: str | None) -> None:
     for _ in range(TRIES):
         if origin.push(f"HEAD:refs/heads/{branch}"):
             ui.say(f"pushed to {branch}")
-            if actions.running() and not os.environ.get("GITLOOP_APP"):
+            if layout.in_actions() and not os.environ.get("GITLOOP_APP"):
                 from gitloop.gitops import forge
 
                 # A push with GITHUB_TOKEN starts no workflow: the new head would have no checks.

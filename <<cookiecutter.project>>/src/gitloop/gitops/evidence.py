@@ -97,7 +97,7 @@ def gather(revision: str | None) -> Evidence:
         trained=bool(git.asked("log", "-1", f"--format=%(trailers:key={TRAILER},valueonly)")),
         fork=actions.fork(),
         on_main=git.branch() == git.MAIN,
-        actions=actions.running(),
+        actions=layout.in_actions(),
         branch=git.branch(),
         commit=git.commit("HEAD"),
     )
@@ -142,7 +142,7 @@ def said(path: Path) -> Any:
     """
     if not path.is_file():
         return None
-    if actions.running():
+    if layout.in_actions():
         return _json(path.read_bytes())
     since = max((one.stat().st_mtime_ns for one in (layout.PARAMS, layout.DVC_LOCK) if one.exists()), default=0)
     return _json(path.read_bytes()) if path.stat().st_mtime_ns >= since else None

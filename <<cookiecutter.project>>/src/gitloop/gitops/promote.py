@@ -80,7 +80,7 @@ def propose(
         ui.say(f"{path} says {to} already: nothing to propose")
         return
     branch, title = f"gitloop/{kind}-{name}", _title(kind, name, to)
-    if actions.running() and _closed(branch, title):
+    if layout.in_actions() and _closed(branch, title):
         ui.say(f"{title}: was closed, which means not now; `gitloop {kind} {name}` on a laptop opens it again")
         return
     made = proposal.commit(base, {path: environment.moved(name, content, to)}, title)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitloop import git
+from gitloop import git, layout
 from gitloop.errors import InputError
 from gitloop.gitops import actions, forge, origin
 from gitloop.gitops.forge import Pull
@@ -34,7 +34,7 @@ def propose(branch: str, made: str, title: str, body: str, label: str) -> Pull:
         raise InputError(f"git push: {branch} was not taken by origin; allow this workflow `contents: write`")
     here = forge.here()
     pull = here.propose(branch, git.MAIN, title, body, (label,))
-    if actions.running() and not os.environ.get("GITLOOP_APP"):
+    if layout.in_actions() and not os.environ.get("GITLOOP_APP"):
         # What GITHUB_TOKEN pushes starts no workflow: the proposal would have no checks.
         here.dispatch("train.yml", branch, {})
     return pull

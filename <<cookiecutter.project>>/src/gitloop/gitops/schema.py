@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from gitloop import layout
+from gitloop import layout, ui
 from gitloop.files import write_json
 from gitloop.gitops.environment import VERSION, Environment
 from gitloop.settings import METRICS, RATES, Settings
@@ -138,4 +138,4 @@ def run(_: argparse.Namespace) -> None:
     for name, (globs, schema) in schemas().items():
         path = layout.SCHEMAS / f"{name}.json"
         write_json(path, schema)
-        print(f"{path}: for {', '.join(globs)}")
+        ui.say(f"{path}: for {', '.join(globs)}")

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
-
 from gitloop import git
 from gitloop.errors import InputError
 from gitloop.gitops import origin
 from gitloop.gitops.windows import BRANCH, DECISIONS, WINDOWS
-from gitloop.monitoring import findings
+from gitloop.monitoring import decide, findings
 from gitloop.monitoring.decide import Decision
 from gitloop.monitoring.findings import Result
-
-_DECISION = TypeAdapter(Decision)
 
 
 class Note(NamedTuple):
@@ -41,9 +37,9 @@ def read(notes: list[Note]) -> tuple[list[Result], dict[str, Decision]]:
                 one.start, one.end  # noqa: B018 -- must be times
                 windows.append(one)
             else:
-                decision = _DECISION.validate_json(content or b"")
+                decision = decide.parse(content or b"", path.as_posix())
                 decisions[decision.until or ""] = decision
-        except (InputError, ValidationError, ValueError):
+        except (InputError, ValueError):
             notes.append(Note(f"{path.as_posix()} of branch {BRANCH} is not what gitloop writes, and is left out."))
     return windows, decisions
 

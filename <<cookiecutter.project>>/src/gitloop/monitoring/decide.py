@@ -185,8 +185,14 @@ def acted(history: Sequence[Result]) -> datetime | None:
 def last() -> Decision | None:
     """The decision that was written last. Raises `InputError` where its file is broken."""
     try:
-        return _DECISION.validate_json(layout.DECISION.read_bytes())
+        return parse(layout.DECISION.read_bytes(), str(layout.DECISION))
     except FileNotFoundError:
         return None
+
+
+def parse(content: bytes, place: str) -> Decision:
+    """A decision as it is written. Raises `InputError` where it is none."""
+    try:
+        return _DECISION.validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{layout.DECISION}: is not what `gitloop decide` writes; delete it and run again") from error
+        raise InputError(f"{place}: is not what `gitloop decide` writes; delete it and run again") from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gitloop import config, layout
+from gitloop.cli import main
+
+Told = Callable[..., str]
 Values = dict[str, list[Any]]
 Make = Callable[..., Path]
 
@@ -79,3 +86,48 @@ def repository(params: dict[str, Any], root: Callable[[dict[str, Any]], Path]) -
         return where
 
     return make
+
+
+COMPOSED: dict[str, dict[str, Any]] = {}
+
+
+@pytest.fixture
+def composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same files below conf/ are composed once: Hydra takes longer than all else that `gitloop init` does."""
+    compose = config.compose
+
+    def once(root: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+        files = sorted(path for path in (root / layout.CONF).rglob("*.yaml"))
+        told = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in files]
+        key = hashlib.sha256(repr((told, overrides)).encode()).hexdigest()
+        if key not in COMPOSED:
+            COMPOSED[key] = compose(root, overrides)
+        return copy.deepcopy(COMPOSED[key])
+
+    monkeypatch.setattr(config, "compose", once)
+
+
+@pytest.fixture
+def there(composed_once: None, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of a repository with the stock conf/ and nothing in data/source/."""
+    root = tmp_path / "repository"
+    shutil.copytree(template / "conf", root / "conf")
+    shutil.copy(template / "params.yaml", root)
+    (root / "data/source").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def refused(there: Path, capsys: pytest.CaptureFixture[str]) -> Told:
+    """What `gitloop init` says, in one line, of a table that cannot be taken; nothing is written then."""
+
+    def told(*arguments: str) -> str:
+        before = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}
+        assert main(["init", *arguments]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert {path: path.read_bytes() for path in there.rglob("*") if path.is_file()} == before
+        return lines[0].removeprefix("gitloop init: ")
+
+    return told

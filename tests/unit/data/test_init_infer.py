@@ -15,26 +15,22 @@ import yaml
 from gitloop import config
 from gitloop.cli import main
 from gitloop.data import calendar, personal
-from gitloop.data.decide import span
 from gitloop.data.declare import choosing, edited, flow, least, scalar
+from gitloop.data.spans import span
 from gitloop.settings import parse
 
 Declare = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def declare(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Declare:
+def declare(there: Path, tmp_path: Path) -> Declare:
     """`gitloop init` of a frame; the contract as it was written."""
-    root = tmp_path / "repository"
-    shutil.copytree(template / "conf", root / "conf")
-    (root / "data/source").mkdir(parents=True)
-    monkeypatch.chdir(root)
 
     def made(frame: pd.DataFrame, target: str, *options: str) -> dict[str, Any]:
         frame.to_csv(tmp_path / "table.csv", index=False)
         assert main(["--debug", "init", str(tmp_path / "table.csv"), "--target", target, "--force", *options]) == 0
-        parse(config.compose(Path()))
-        found: dict[str, Any] = yaml.safe_load((root / "conf/data/table.yaml").read_text())
+        parse(yaml.safe_load((there / "params.yaml").read_text()))
+        found: dict[str, Any] = yaml.safe_load((there / "conf/data/table.yaml").read_text())
         return found
 
     return made
@@ -104,7 +100,7 @@ def test_roles_of_every_kind(declare: Declare, capsys: pytest.CaptureFixture[str
     assert "unsure: gender: add the role sensitive" in shown
     assert "example.org" not in shown
     text = Path("conf/data/table.yaml").read_text()
-    assert "twin: {type: numeric, role: ignored}  # the same values as size" in text
+    assert "twin: {type: numeric, role: ignored}  # says the same as size" in text
     assert "always: {type: categorical, role: ignored}  # constant" in text
     assert "example.org" not in text
 
@@ -131,7 +127,8 @@ def test_what_gives_the_target_away_is_left_out(
     text = Path("conf/data/table.yaml").read_text()
     assert "# is price in another form" in text
     assert "gives price away: alone it goes" in text
-    assert "unsure: late: if it is known before the outcome, make it a feature again" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "unsure: known, late: left out; if it is known before the outcome, make it a feature again" in shown
 
 
 def test_tasks_and_their_metrics(declare: Declare) -> None:

@@ -39,7 +39,10 @@ def _baseline(tried: Trial, gates: dict[str, Any]) -> list[Bound]:
     bound = gates.get("baseline")
     if bound is None or tried.skill >= WEAK:
         return []
-    return [Bound("baseline", bound / 2, f"a trial goes {tried.skill:.0%} of the way from the dummy to perfect")]
+    far = (
+        f"goes {tried.skill:.0%} of the way from the dummy to perfect" if tried.skill > 0 else "does not beat the dummy"
+    )
+    return [Bound("baseline", bound / 2, f"a trial {far}")]
 
 
 def _calibration(table: Table, gates: dict[str, Any]) -> list[Bound]:

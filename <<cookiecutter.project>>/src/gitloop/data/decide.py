@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from gitloop.contract import Column
-from gitloop.data import personal, survey
+from gitloop.data import personal, survey, written
 from gitloop.data.measure import Measured, Reading
 from gitloop.data.outcome import Outcome
 from gitloop.data.sniff import Opened
+from gitloop.data.spans import span
 from gitloop.data.survey import Look
-from gitloop.data.table import EXACT
 
 LEAST = 50  # values of which it can be told that nearly all differ
 CLOSED = 12  # so many values and no more make a closed list
@@ -20,6 +19,7 @@ OFTEN = 20  # rows of each value, on average, in a closed list
 EMPTY = 0.95  # share of missing values from which a column says nothing
 UNIQUE = 0.9  # share of different values from which text names its row
 LONG = 40  # characters on average: free text
+TIMES = {"timestamp", "time", "datetime", "date", "created", "when", "day", "at", "on", "ts", "occurred", "seen"}
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Table:
 
 def type_of(look: Look) -> str:  # noqa: PLR0911 -- a table of cases
     kind = look.kind
-    if kind == "BOOLEAN" or (look.distinct == 2 and set(look.values) == {"0", "1"}):
+    if kind == "BOOLEAN" or set(look.values) in ({"0", "1"}, {"0.0", "1.0"}):
         return "boolean"
     if survey.is_number(kind):
         return "numeric"
@@ -104,12 +104,30 @@ def decide(opened: Opened, table: Table, look: Look, kind: str) -> Decision:
         decision.keys = {"type": "numeric" if kind == "numeric" else "text", "role": "pii"}
         decision.why = f"looks like personal data: {about}"
         _nullable(decision, missing)
-    elif look.other_dates >= 0.9 and kind in ("categorical", "text"):
+    elif _other_dates(look, kind):
         decision.ignore("dates in another form than 2013-01-31; rewrite them in the source to use them")
         decision.unsure = decision.why
     else:
         _feature(table, look, decision)
+        _numbers(opened, look, decision)
     return decision
+
+
+def _other_dates(look: Look, kind: str) -> bool:
+    if kind == "numeric":
+        return look.whole and look.digits >= 0.9 and bool(TIMES & set(personal.words(look.name)))
+    return kind in ("categorical", "text") and look.other_dates >= 0.9
+
+
+def _numbers(opened: Opened, look: Look, decision: Decision) -> None:
+    """Text that would be a number if it were written plainly is of no use as so many labels."""
+    kind = decision.keys["type"]
+    if kind not in ("categorical", "text") or look.distinct <= CLOSED or look.padded:
+        return
+    if about := written.doubt(look, survey.some(opened, look.name)):
+        if about == written.DRESSED:
+            decision.ignore(about)
+        decision.unsure = about
 
 
 def _readable(kind: str) -> bool:
@@ -132,7 +150,8 @@ def _feature(table: Table, look: Look, decision: Decision) -> None:
     kind, seen = decision.keys["type"], table.measured[look.name]
     if kind == "numeric":
         decision.keys["range"] = span(seen.low, seen.high, look.whole)
-        decision.why = f"{'whole numbers' if look.whole else 'numbers'}, {seen.low:.4g} to {seen.high:.4g}"
+        whole = f"whole numbers, {seen.low:,.0f} to {seen.high:,.0f}"
+        decision.why = whole if look.whole else f"numbers, {seen.low:.4g} to {seen.high:.4g}"
     elif kind == "categorical":
         _categories(table, look, decision)
     elif kind == "datetime":
@@ -142,7 +161,7 @@ def _feature(table: Table, look: Look, decision: Decision) -> None:
     else:
         decision.why = "true or false"
     if seen.unread:
-        decision.unsure = f"{seen.unread:,} values are not read as {kind}; their rows will be set aside"
+        decision.unsure = f"{seen.unread:,} of its values cannot be read as {kind}: those rows will be set aside"
     _nullable(decision, 1 - seen.filled / table.rows)
 
 
@@ -158,39 +177,17 @@ def _categories(table: Table, look: Look, decision: Decision) -> None:
     if look.distinct >= UNIQUE * look.filled and look.filled >= LEAST:
         decision.ignore("names its row: nearly every value differs")
         return
-    decision.why = f"{seen.distinct:,} values"
+    decision.why = _values(seen.distinct)
     if look.distinct <= CLOSED and seen.filled >= OFTEN * look.distinct:
         found = table.levels.get(look.name, [])
         if 0 < len(found) <= CLOSED and found[-1][1] >= 3:
             decision.keys["categories"] = sorted(value for value, _ in found)
-            decision.why = f"{len(found)} values, each often: others are set aside"
+            decision.why = f"{_values(len(found))}, each often: others are set aside"
+
+
+def _values(number: int) -> str:
+    return f"{number:,} value{'s' if number != 1 else ''}"
 
 
 def _day(value: Any) -> str:
     return str(value)[:10]
-
-
-def span(low: float, high: float, whole: bool) -> list[float | int | None]:
-    """A range that later rows should not leave: once the observed width on either side, rounded outwards.
-
-    Amounts that are never negative stay so, shares stay within 0 and 1. Both ends are there to catch another unit or
-    a slipped column, not a new record.
-    """
-    if low >= 0 and high <= 1 and not whole:
-        return [0, 1]
-    width = (high - low) or abs(high) or 1.0
-    bottom = 0.0 if low >= 0 else _rounded(low - width, up=False)
-    top = 0.0 if high <= 0 else _rounded(high + width, up=True)
-    return [_plain(bottom), _plain(top)]
-
-
-def _rounded(value: float, *, up: bool) -> float:
-    """To two digits, away from the data."""
-    if value == 0:
-        return 0.0
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    return (math.ceil(value / step) if up else math.floor(value / step)) * step
-
-
-def _plain(value: float) -> float | int:
-    return int(value) if value.is_integer() and abs(value) < EXACT else float(f"{value:.6g}")

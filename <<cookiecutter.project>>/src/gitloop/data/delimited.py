@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from gitloop.contract import Column
 from gitloop.data.places import reason
@@ -33,11 +33,13 @@ class TextFile(NamedTuple):
     encoding: str  # a codec's name
 
     @contextmanager
-    def lines(self, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
-        """The file as text, unpacked. What goes wrong while reading is an `InputError`."""
+    def unpacked(self) -> Iterator[BinaryIO]:
+        """The file unpacked. What goes wrong while reading is an `InputError`."""
         try:
+            if self.name.endswith(".zip"):
+                self._refuse_several()
             with self.system.open(self.name, "rb", compression="infer") as raw:
-                yield io.TextIOWrapper(raw, encoding=self.encoding, errors=errors, newline="")
+                yield raw
         except UnicodeError as error:
             raise InputError(
                 f"{self.shown}: is not {self.encoding.removesuffix('-sig')}; set `source.encoding`"
@@ -46,6 +48,19 @@ class TextFile(NamedTuple):
             raise InputError(f"{self.shown}: cannot be unpacked ({reason(error)}); was it cut off?") from error
         except (OSError, ValueError, csv.Error) as error:
             raise InputError(f"{self.shown}: cannot be read ({reason(error)}); is it delimited text?") from error
+
+    @contextmanager
+    def lines(self, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
+        """The file as text, unpacked. What goes wrong while reading is an `InputError`."""
+        with self.unpacked() as raw:
+            yield io.TextIOWrapper(raw, encoding=self.encoding, errors=errors, newline="")
+
+    def _refuse_several(self) -> None:
+        """The first file of an archive would be read, and the others would be lost without a word."""
+        with self.system.open(self.name, "rb") as packed, zipfile.ZipFile(packed) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX/" not in name]
+        if len(names) != 1:
+            raise InputError(f"{self.shown}: holds {len(names)} files; one is read: unpack them, or pack one alone")
 
 
 def header(file: TextFile, delimiter: str | None, known: Mapping[str, Column]) -> tuple[list[str], str]:
@@ -60,6 +75,7 @@ def header(file: TextFile, delimiter: str | None, known: Mapping[str, Column]) -
     if not first:
         raise InputError(f"{file.shown}: is empty; it needs a header and rows")
     names, delimiter = max(parsed, key=lambda found: (len({*found[0]} & {*known}), len(found[0])))
+    names = named(names)
     if not {*names} & {*known}:  # the names are not shown: they may be the first row's values
         raise InputError(
             f"{file.shown}: the first line names none of the contract's columns; "
@@ -67,11 +83,14 @@ def header(file: TextFile, delimiter: str | None, known: Mapping[str, Column]) -
         )
     folded = [name.casefold() for name in names]  # DuckDB does not tell upper case from lower
     for index, name in enumerate(names):
-        if not name:
-            raise InputError(f"{file.shown}: column {index + 1} has no name; give it one in the first line")
         if name.casefold() in folded[:index]:
             raise InputError(f"{file.shown}: the header names {name!r} twice (in any case of letters); rename one")
     return names, delimiter
+
+
+def named(names: Sequence[str]) -> list[str]:
+    """The names of a header. One without a name, as pandas and R write an index, is called after its place."""
+    return [name or f"unnamed_{place}" for place, name in enumerate(names, 1)]
 
 
 def readable(file: TextFile, folder: Path) -> str:

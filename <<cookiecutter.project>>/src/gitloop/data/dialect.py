@@ -15,7 +15,7 @@ LINES = 200
 
 def encoding(file: delimited.TextFile) -> str:
     """The codec that reads the whole file: UTF-8 with or without a mark, UTF-16 with one, else Windows-1252."""
-    with file.system.open(file.name, "rb", compression="infer") as raw:
+    with file.unpacked() as raw:
         first = raw.read(4)
         if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
@@ -36,7 +36,7 @@ def _single_byte(file: delimited.TextFile) -> str:
     """cp1252 where no line is UTF-8. Raises `InputError` where some are: read as either, the others would be wrong."""
     lines: dict[bool, int] = {}
     codec = "cp1252"
-    with file.system.open(file.name, "rb", compression="infer") as raw:
+    with file.unpacked() as raw:
         for number, line in enumerate(raw, 1):
             if line.isascii():
                 continue
@@ -58,7 +58,7 @@ def _single_byte(file: delimited.TextFile) -> str:
 
 
 def header(file: delimited.TextFile) -> tuple[list[str], str, list[list[str]]]:
-    """The first line's fields, the delimiter by which the lines have equally many, and some lines."""
+    """The first line's fields, the delimiter by which the lines have equally many, and some lines after it."""
     with file.lines("surrogateescape") as lines:
         start = lines.read(LOOKED_AT)
     if not start.strip():
@@ -75,14 +75,25 @@ def header(file: delimited.TextFile) -> tuple[list[str], str, list[list[str]]]:
         if width > 1 and (best is None or (even, width) > best[0]):
             best = ((even, width), delimiter, rows)
     if best is None:
-        raise InputError(
-            f"{file.shown}: the first line has one column; a table needs a target and a feature, "
-            f"divided by one of {' '.join(map(repr, delimited.DELIMITERS))}"
-        )
+        raise _one_column(file.shown, start)
     _, delimiter, rows = best
     if len(rows) < 2:
         raise InputError(f"{file.shown}: has a header and no rows; put some there")
-    return [name.strip() for name in rows[0]], delimiter, rows[1:]
+    return delimited.named([name.strip() for name in rows[0]]), delimiter, rows[1:]
+
+
+def _one_column(shown: str, start: str) -> InputError:
+    if start.lstrip()[:20].lower().startswith(("<!doctype", "<html")):
+        return InputError(f"{shown}: is a web page, not a table; fetch the file that it links to")
+    lines = start.splitlines()[:LINES]
+    for number, line in enumerate(lines, 1):
+        for one in delimited.DELIMITERS:
+            if line.count(one) and sum(other.count(one) == line.count(one) for other in lines) > len(lines) / 2:
+                return InputError(f"{shown}: its table begins in line {number}; remove the lines above it")
+    return InputError(
+        f"{shown}: the first line has one column; a table needs a target and a feature, "
+        f"divided by one of {' '.join(map(repr, delimited.DELIMITERS))}"
+    )
 
 
 def like_values(header: list[str], rows: list[list[str]]) -> bool:

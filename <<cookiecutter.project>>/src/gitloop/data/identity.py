@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gitloop.data import measure, personal
-from gitloop.data.decide import OFTEN, UNIQUE, Decision, Table
+from gitloop.data.decide import OFTEN, TIMES, UNIQUE, Decision, Table
 from gitloop.data.survey import Look
 from gitloop.data.table import EXACT
 
 IDS = {"id", "uuid", "guid", "key", "rowid", "row", "index", "nr", "no", "number", "num", "code", "unnamed"}
 SURE_IDS = {"id", "uuid", "guid", "rowid", "key"}
-TIMES = {"timestamp", "time", "datetime", "date", "created", "when", "day", "at", "on", "ts", "occurred", "seen"}
 
 
 def keys(table: Table, looks: Mapping[str, Look]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gitloop.contract import Column
-from gitloop.data import decide, identity, measure, outcome, personal, survey
+from gitloop.data import decide, dialect, identity, measure, outcome, personal, survey, written
 from gitloop.data.decide import CLOSED, Decision, Table
 from gitloop.data.measure import Reading
 from gitloop.data.sniff import Opened
+from gitloop.data.survey import Look
 from gitloop.errors import InputError
 from gitloop.settings import nearest
 
@@ -22,6 +23,7 @@ def infer(opened: Opened, target: str, task: str | None) -> Table:
         raise InputError(f"{opened.shown}: has {number}; at least {LEAST} are needed to train and to judge")
     decimal, mixed = survey.decimal(opened)
     looks = survey.looks(opened, decimal == ",")
+    _target_is_read(opened, looks[target])
     wanted = outcome.kind(looks[target], task, opened.shown)
     types = {name: decide.type_of(look) for name, look in looks.items()}
     if wanted == "multiclass" or (wanted == "binary" and types[target] != "boolean"):
@@ -64,6 +66,11 @@ def infer(opened: Opened, target: str, task: str | None) -> Table:
 def _target_is_there(opened: Opened, target: str) -> None:
     if target in opened.names:
         return
+    if any(target in line and not dialect.like_values(line, []) for line in opened.lines[:20]):
+        raise InputError(
+            f"{opened.shown}: has no column {target!r} in its first line, but a later line names it; "
+            "remove the lines above that one"
+        )
     if opened.headless:
         raise InputError(
             f"{opened.shown}: has no column {target!r}, and its first line looks like values, not names; add a header"
@@ -71,6 +78,14 @@ def _target_is_there(opened: Opened, target: str) -> None:
     alike = [name for name in opened.names if name.casefold() == target.casefold()]
     mend = f"; did you mean {alike[0]!r}?" if alike else nearest(target, opened.names)
     raise InputError(f"{opened.shown}: has no column {target!r}{mend or '; name one of its columns with --target'}")
+
+
+def _target_is_read(opened: Opened, look: Look) -> None:
+    """Numbers that are not written as numbers would be told to be too many labels."""
+    if look.distinct > outcome.MOST_CLASSES and look.numbers < outcome.NUMBERS:
+        about = written.doubt(look, survey.some(opened, look.name))
+        if about:
+            raise InputError(f"{opened.shown}: {look.name}: the target cannot be read as a number: {about}")
 
 
 def _doubts(opened: Opened, table: Table, mixed: bool) -> list[str]:
@@ -81,7 +96,7 @@ def _doubts(opened: Opened, table: Table, mixed: bool) -> list[str]:
         found.append(f"rows beyond the first {table.rows:,}: they were not looked at")
     lost = table.rows - table.measured[table.target].filled
     if lost:
-        found.append(f"{lost:,} rows without a value of {table.target}: they are set aside")
+        found.append(f"{table.target}: missing in {lost:,} of {table.rows:,} rows, which are set aside")
     groups = [name for name in table.features if personal.protected(name)]
     if groups:
         found.append(f"{', '.join(groups)}: add the role sensitive, and differences between groups are judged")

@@ -29,6 +29,7 @@ WORDS = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
 RESERVED = ("_row", "_reason", "file_row_number")
 DEMO = "Says before take-off which flights"
 CALENDAR = "gitloop.data.calendar"
+LEFT_OUT = "left out; if it is known before the outcome, make it a feature again"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -95,14 +96,15 @@ def _try(opened: Opened, found: Table) -> tuple[trial.Trial, Columns]:
             continue
         if name in tried.same:
             decision.ignore(f"is {found.target} in another form")
-            decision.unsure = "if it is known before the outcome, make it a feature again"
+            decision.unsure = LEFT_OUT
         elif skill >= trial.CERTAIN and certain:
             decision.ignore(f"gives {found.target} away: alone it goes {skill:.1%} of the way from chance to perfect")
-            decision.unsure = "if it is known before the outcome, make it a feature again"
+            decision.unsure = LEFT_OUT
         elif skill >= trial.STRONG:
-            decision.unsure = f"alone it goes {skill:.0%} of the way to perfect: is it known before the outcome?"
+            decision.why += f"; alone it goes {skill:.0%} of the way from chance to perfect"
+            decision.unsure = "very telling alone; is it known before the outcome?"
     for name, other in tried.copies.items():
-        found.decisions[name].ignore(f"the same values as {other}")
+        found.decisions[name].ignore(f"says the same as {other}")
     if not found.features:
         raise InputError(f"{opened.shown}: every column gives {found.target} away or says nothing; name another target")
     if tried.skill < 0.05:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +11,10 @@ from gitloop.data.survey import Look
 from gitloop.errors import InputError
 
 MOST_CLASSES = 50
+NUMBERS = 0.99  # share of numbers from which the others are errors
 FEW = 20  # whole numbers of which it cannot be told whether they are classes or amounts
 RARE = 0.1  # share of the positive class below which a table is imbalanced
+ZERO = re.compile(r"[+-]?0+(\.0*)?")
 YES = ("1", "true", "yes", "y", "t", "positive", "pos", "bad", "fraud", "churn", "churned", "default", "late", "failed")
 
 
@@ -34,7 +37,7 @@ def kind(look: Look, task: str | None, shown: str) -> str:
         raise InputError(f"{shown}: {name}: the target holds nothing; name another with --target")
     if look.distinct < 2:
         raise InputError(f"{shown}: {name}: the target is constant, so there is nothing to learn; name another")
-    number = look.numbers >= 0.99
+    number = look.numbers >= NUMBERS
     if task is not None:
         return _asked(look, task, shown, number)
     if look.distinct == 2:
@@ -87,7 +90,7 @@ def declared(task: str, boolean: bool, counts: list[tuple[str, int]] | None, mea
     unsure = []
     if not boolean:
         keys = {"type": "categorical", "categories": sorted(labels), "positive": positive}
-        if positive.lower() not in YES:
+        if positive.lower() not in YES and not any(map(ZERO.fullmatch, labels)):
             unsure.append(f"whether {positive!r} is the outcome to be predicted (`positive`); it is the rarer one")
     why = f"{'true' if boolean else positive} in {share:.1%} of the rows"
     if share < RARE:
@@ -97,9 +100,10 @@ def declared(task: str, boolean: bool, counts: list[tuple[str, int]] | None, mea
 
 
 def _positive(counts: list[tuple[str, int]]) -> str:
-    """The label that says yes, else the rarer one."""
+    """The label that says yes, else the number that is not zero, else the rarer one."""
     saying = [label for label, _ in counts if label.lower() in YES]
-    return saying[0] if len(saying) == 1 else counts[-1][0]
+    other = [label for label, _ in counts if not ZERO.fullmatch(label)]
+    return next((labels[0] for labels in (saying, other) if len(labels) == 1), counts[-1][0])
 
 
 def _multiclass(labels: list[str], counts: list[tuple[str, int]], rows: int) -> Outcome:

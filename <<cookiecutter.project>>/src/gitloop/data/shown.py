@@ -14,6 +14,7 @@ from gitloop.data.sniff import Opened
 from gitloop.settings import Settings
 
 SHOWN = 40  # columns of the table that is shown
+NAMED = 10  # columns that are named in one line
 LARGE = 50 << 20  # bytes from which a file does not belong into Git
 
 
@@ -38,8 +39,7 @@ def show(
             ["gate", "was", "is", "why"],
             [[one.gate, _said(gates[one.gate]), _said(one.value), one.why] for one in moved],
         )
-    unsure = [f"{one.name}: {one.unsure}" for one in found.decisions.values() if one.unsure] + found.unsure
-    for line in unsure[:SHOWN]:
+    for line in _doubts(found):
         ui.say(f"unsure: {line}")
     ui.say(f"written: {', '.join(path.as_posix() for path in written)}")
     if opened.copy is not None:
@@ -47,6 +47,19 @@ def show(
         large = there.stat().st_size > LARGE
         ui.say(f"copied: {there}" + (f"; it is large: `dvc add {there}` before you commit" if large else ""))
     ui.say("next: read the contract through, describe the model in conf/project.yaml, then `make train`")
+
+
+def _doubts(found: Table) -> list[str]:
+    """One line for each doubt, with the columns that it is about: hundreds may share it."""
+    about: dict[str, list[str]] = {}
+    for one in found.decisions.values():
+        if one.unsure:
+            about.setdefault(one.unsure, []).append(one.name)
+    lines = []
+    for doubt, names in about.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        lines.append(f"{', '.join(names[:NAMED])}{more}: {doubt}")
+    return [*lines, *found.unsure]
 
 
 def _said(value: Any) -> str:

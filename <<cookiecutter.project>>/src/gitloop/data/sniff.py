@@ -45,12 +45,14 @@ class Opened:
     complete: bool = True  # `raw` has all rows
     copy: Path | None = None
     headless: bool = False  # the first line looks like values
-    notes: list[str] = field(default_factory=list)
+    lines: list[list[str]] = field(default_factory=list)  # some that follow the first line
 
 
 @contextmanager
 def opened(source: str, query: str | None) -> Iterator[Opened]:
     """The table at `source`. Raises `InputError` with one line that says how to mend it."""
+    if "${" in source:
+        raise InputError(f"{redact(source)}: `${{` would be read as a variable in conf/; rename it")
     with table.connect("500MB") as connection, tempfile.TemporaryDirectory(prefix="gitloop-") as temporary:
         folder = Path(temporary)
         if _is_database(source):
@@ -162,14 +164,14 @@ def _text(
     system, names = _files(location, folder)
     if "://" in location and not places.is_web(location):
         connection.register_filesystem(system)
-    queries, header, headless = [], None, False
+    queries, header, headless, first = [], None, False, []
     for index, name in enumerate(names):
         shown = redact(location if places.is_web(location) else name)
         encoding = dialect.encoding(delimited.TextFile(system, name, shown, "utf-8-sig"))
         file = delimited.TextFile(system, name, shown, encoding)
         found, delimiter, lines = dialect.header(file)
         if header is None:
-            header, headless = _named(shown, found), dialect.like_values(found, lines)
+            header, headless, first = _named(shown, found), dialect.like_values(found, lines), lines
             if encoding != "utf-8-sig":
                 spec["encoding"] = encoding
             if delimiter != ",":
@@ -182,15 +184,13 @@ def _text(
         columns = ", ".join(map(identifier, header))
         queries.append(delimited.query(delimited.readable(file, place), header, delimiter, ("",), columns))
     connection.execute(f"CREATE VIEW raw AS {' UNION ALL '.join(queries)}")
-    return Opened(connection, redact(location), spec, header or [], text=True, copy=copy, headless=headless)
+    return Opened(connection, redact(location), spec, header or [], True, copy=copy, headless=headless, lines=first)
 
 
 def _named(shown: str, names: list[str]) -> list[str]:
     """The names, if a contract can have them. DuckDB does not tell upper case from lower."""
     folded = [name.casefold() for name in names]
     for index, name in enumerate(names):
-        if not name:
-            raise InputError(f"{shown}: column {index + 1} has no name; give it one in the first line")
         if name.casefold() in folded[:index]:
             raise InputError(f"{shown}: the header names {name!r} twice (in any case of letters); rename one")
         if not name.isprintable():

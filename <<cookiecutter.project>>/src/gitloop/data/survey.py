@@ -24,7 +24,11 @@ MOST = 20  # columns looked at together: each has tables of its own in memory
 
 WORDS = "true|false|t|f|yes|no|y|n"
 OTHER_DATE = r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}.*|\d{4}[./]\d{1,2}[./]\d{1,2}.*|\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{2,4}.*"
+OTHER_DATE += r"|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}.*"
+# A date without anything between, or seconds or milliseconds since 1970: among numbers it is the name that decides.
+DIGITS = r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])|[1-9]\d{8,9}(\d{3})?"
 POINT, COMMA = r"[+-]?\d*\.\d+([eE][+-]?\d+)?", r"[+-]?\d+,\d+"
+THOUSANDS = r"[+-]?[1-9]\d{0,2}[.,]\d{3}"  # tells nothing: the mark may stand between thousands
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Look:
     words: float  # share that says true or false
     dates: float  # share that is a date or time of ISO 8601
     other_dates: float  # share that is a date in another form
+    digits: float  # share that could be one in digits
     length: float  # mean characters
     spaces: float  # mean words
     values: tuple[str, ...] = ()  # all of them, where there are few
@@ -86,7 +91,8 @@ def decimal(opened: Opened) -> tuple[str, bool]:
                 numbers = rf"{own}|[+-]?\d+"
                 select.append(
                     f"count_if(regexp_full_match({text}, {literal(numbers)})) >= {few} AND "
-                    f"count_if(regexp_full_match({text}, {literal(own)})) > 0"
+                    f"count_if(regexp_full_match({text}, {literal(own)}) "
+                    f"AND NOT regexp_full_match({text}, {literal(THOUSANDS)})) > 0"
                 )
         found = opened.connection.execute(f"SELECT {', '.join(select)} FROM sample").fetchall()[0]
         point, comma = point + sum(map(bool, found[::2])), comma + sum(map(bool, found[1::2]))
@@ -130,6 +136,7 @@ def _looked(name: str, kind: str, comma: bool) -> list[str]:
         (f"lower({told})", WORDS),
         (f"upper({told})", ISO),
         (told, OTHER_DATE),
+        (told, DIGITS),
     ]
     return [
         f"count({told})",
@@ -147,7 +154,7 @@ def _pointed(text: str, comma: bool) -> str:
 
 
 def _look(name: str, kind: str, rows: int, values: Sequence[Any]) -> Look:
-    filled, distinct, numbers, whole, ints, padded, words, dates, others, length, spaces = values
+    filled, distinct, numbers, whole, ints, padded, words, dates, others, digits, length, spaces = values
     among = max(filled, 1)
     return Look(
         name=name,
@@ -161,6 +168,7 @@ def _look(name: str, kind: str, rows: int, values: Sequence[Any]) -> Look:
         words=(words or 0) / among,
         dates=(dates or 0) / among,
         other_dates=(others or 0) / among,
+        digits=(digits or 0) / among,
         length=length or 0.0,
         spaces=spaces or 0.0,
     )

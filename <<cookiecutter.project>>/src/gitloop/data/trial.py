@@ -14,7 +14,9 @@ import numpy as np
 
 from gitloop import threads
 from gitloop.arrays import Array, Columns
+from gitloop.data import calendar
 from gitloop.data.decide import Table
+from gitloop.data.twins import twins
 
 # As gitloop.modeling: OpenMP's threads, read when scikit-learn is first imported, must not spin while others work.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -28,6 +30,7 @@ WIDE = 100  # columns beyond which one fold must do
 WIDEST = 40  # columns of the boosted model: the ones that say most by themselves
 LEAST = 200  # rows from which one column is judged by what it predicts
 LEAVES = 32
+WORDS = 64  # of a text column
 WIDTH = 5  # rows a column below which a model can learn all rows by heart
 CERTAIN = 0.98  # of the way from chance to perfect: one column decides the target
 STRONG = 0.8  # one column alone goes a long way
@@ -39,7 +42,7 @@ class Trial(NamedTuple):
 
     alone: dict[str, float]
     same: list[str]  # columns that are the target in another form
-    copies: dict[str, str]  # column → an earlier one with the same values
+    copies: dict[str, str]  # column → an earlier one that says the same
     skill: float
     gap: float
 
@@ -50,7 +53,9 @@ def trial(table: Table, columns: Columns, y: Array, ordered: Array | None) -> Tr
     rows = _rows(len(y), len(columns), ordered)
     x = {name: _numbers(values[rows]) for name, values in columns.items()}
     y = y[rows]
-    copies = _copies(x)
+    first = {} if ordered is None else {str(table.timestamp): _numbers(ordered[rows])}
+    first |= {name: x[name] for name, values in columns.items() if values.dtype.kind == "M"}  # not a number of the date
+    copies = twins({**first, **x})
     folds = _folds(y, len(x), regression, by_time=ordered is not None)
     with warnings.catch_warnings(), threads.suited(CELLS):
         warnings.simplefilter("ignore")
@@ -59,10 +64,27 @@ def trial(table: Table, columns: Columns, y: Array, ordered: Array | None) -> Tr
         leaking = same + [name for name, skill in alone.items() if skill >= CERTAIN and len(y) >= LEAST]
         kept = [name for name in alone if name not in leaking and table.decisions[name].keys["type"] != "text"]
         kept = sorted(kept, key=lambda name: -alone[name])[:WIDEST]
-        skill, gap = _boosted(table, {name: x[name] for name in kept}, y, folds[0], regression)
+        held = {name: values[rows] for name, values in columns.items() if name in alone and name not in leaking}
+        made = _made(table, held if ordered is None else {str(table.timestamp): ordered[rows], **held})
+        skill, gap = _boosted(table, {name: x[name] for name in kept} | made, y, folds[0], regression)
     if WIDTH * len(alone) > table.rows:
         gap = max(gap, 1 - _chance(table, y))  # so many columns let any model learn its rows by heart
     return Trial(alone, same, copies, skill, gap)
+
+
+def _made(table: Table, columns: Columns) -> Columns:
+    """What a model is given of dates and of free text: parts of dates, the time between two, the words that occur."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    made = calendar.derive(columns) if table.timestamp in columns else calendar.with_years(columns)
+    for name, texts in columns.items():
+        if table.decisions[name].keys["type"] == "text":
+            try:
+                counted = TfidfVectorizer(max_features=WORDS).fit_transform(texts).toarray()
+            except ValueError:  # no word in it
+                continue
+            made |= {f"{name} {index}": counted[:, index] for index in range(counted.shape[1])}
+    return made
 
 
 def _rows(rows: int, width: int, ordered: Array | None) -> Array:
@@ -80,16 +102,6 @@ def _numbers(values: Array) -> Array:
         _, codes = np.unique(values.astype(str), return_inverse=True)
         return np.where(values == "", np.nan, codes.astype(np.float64))
     return values
-
-
-def _copies(x: Mapping[str, Array]) -> dict[str, str]:
-    seen: dict[bytes, str] = {}
-    found = {}
-    for name, values in x.items():
-        first = seen.setdefault(values.tobytes(), name)
-        if first != name:
-            found[name] = first
-    return found
 
 
 def _folds(y: Array, width: int, regression: bool, by_time: bool) -> list[tuple[Array, Array]]:

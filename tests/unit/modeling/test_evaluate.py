@@ -37,8 +37,9 @@ def test_the_evidence_for_each_task(task: str, study: Study, capsys: pytest.Capt
     found = evaluated()
     rows = pq.read_metadata(layout.TEST).num_rows
     assert list(found) == [
-        *("candidate", "rows", "metric", "metrics", "baseline", "train", "slices", "fairness", "calibration"),
-        *("importance", "leakage"),
+        *("candidate", "rows", "metric", "metrics", "baseline", "train", "slices", "fairness"),
+        *(["classes"] if task == "multiclass" else []),
+        *("calibration", "importance", "leakage"),
     ]
     assert (found["candidate"], found["rows"], found["metric"]) == ("linear", rows, loaded.data.metric)
     for name in METRICS[task]:

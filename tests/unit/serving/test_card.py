@@ -75,7 +75,7 @@ def test_the_card_of_a_package(project: Project) -> None:
         (
             "multiclass",
             "boosting",
-            "- Predicts outcome (categorical), one of several categories, with a probability of each.",
+            "- Predicts outcome (categorical), one of high, low, middle, with a probability of each.",
         ),
         ("regression", "forest", "- Predicts outcome (numeric), a number."),
     ],

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -45,14 +46,15 @@ def propose(base: str, decision: Decision, history: Sequence[Result]) -> None:
         return
     title = f"Retrain with data until {decision.until[:10]}"
     made = proposal.commit(base, files, title)
-    pull = proposal.propose(BRANCH, made, title, body(decision, history, was, mark), LABEL)
+    text = body(decision, history, was, mark, str(_params(base)["data"]["metric"]))
+    pull = proposal.propose(BRANCH, made, title, text, LABEL)
     ui.say(f"{title}: {pull.url or f'pull request {pull.number}'}")
     actions.output(pull=pull.number)
 
 
 def moved(base: str, end: datetime) -> tuple[dict[Path, bytes], str]:
     """The files of a commit in which the window ends at `end`, and where it ends now; no files where that is later."""
-    params = yaml.safe_load(git.content(base, layout.PARAMS) or b"{}")
+    params = _params(base)
     path = layout.data_conf(params["data"]["name"])
     until = (params["data"].get("window") or {}).get("until")
     if until is None:
@@ -67,6 +69,11 @@ def moved(base: str, end: datetime) -> tuple[dict[Path, bytes], str]:
     if changed is None:
         raise InputError(f"{path}: window.until: cannot be moved; write it as `until: 2013-04-01`, on one line")
     return {path: changed, layout.PARAMS: _composed(base, path, changed)}, str(until)
+
+
+def _params(base: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(git.content(base, layout.PARAMS) or b"{}")
+    return found
 
 
 def shown(end: datetime) -> str:
@@ -90,8 +97,8 @@ def evidence(decision: Decision) -> str:
     return forge.line(f"evidence-{hashlib.sha256(repr((decision.version, reasons)).encode()).hexdigest()[:16]}")
 
 
-def body(decision: Decision, history: Sequence[Result], was: str, mark: str) -> str:
-    """What a reviewer decides from."""
+def body(decision: Decision, history: Sequence[Result], was: str, mark: str, metric: str) -> str:
+    """What a reviewer decides from. `metric`: that models are chosen by."""
     known = [one for one in history if one.version == decision.version or one.status != "judged"][-SHOWN:]
     rows: list[list[object]] = [
         [one.kind, " ".join(filter(None, (one.column, one.slice))) or None, one.value, one.bound, one.rows]
@@ -99,7 +106,7 @@ def body(decision: Decision, history: Sequence[Result], was: str, mark: str) -> 
     ]
     parts = [
         Part(Section("What was found", ["what", "where", "value", "bound", "rows"], rows)),
-        _windows(known),
+        _windows(known, metric),
         Part(Section("What this changes", (), ()), more=_changes(decision, history, was)),
         _pages(decision),
         Part(Section("Not now?", (), (), "Close this pull request: it is not opened again for these reasons.")),
@@ -127,24 +134,21 @@ def _pages(decision: Decision) -> Part:
     return Part(Section("Where to look", (), (), points=[f"{layout.MONITORING}/{name}/"]))
 
 
-def _windows(known: Sequence[Result]) -> Part:
+def _windows(known: Sequence[Result], metric: str) -> Part:
     rows: list[list[object]] = []
     live: list[tuple[str, float | None]] = []
     drift: list[tuple[str, float | None]] = []
-    metric = ""
     for one in known:
         part = one.versions.get(one.version or "")
-        found = next(iter((part.truth.metrics if part and part.truth else {}).items()), None)
-        value = found[1].get("value") if found else None
-        metric = found[0] if found else metric
+        value = (part.truth.metrics if part and part.truth else {}).get(metric, {}).get("value")
         drifted = sum(column.drifted for column in part.columns.values()) if part else None
         coverage = part.truth.coverage if part and part.truth else None
         rows.append([one.until[:16], one.status, one.rows, drifted, value, coverage])
         live.append((one.until[:10], value))
         drift.append((one.until[:10], drifted))
-    header = ["window to", "status", "predictions", "columns that drifted", metric or "metric", "share with truth"]
+    header = ["window to", "status", "predictions", "columns that drifted", metric, "share with truth"]
     drawn = [
-        charts.bars(f"{metric} by window", metric, live) if metric else "",
+        charts.bars(f"{metric} by window", metric, live),
         charts.bars("Columns that drifted, by window", "columns", drift, level=False),
     ]
     return Part(Section("The windows", header, rows), more="\n\n".join(filter(None, drawn)))

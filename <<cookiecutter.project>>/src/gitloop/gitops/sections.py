@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from gitloop import layout, settings, ui
+from gitloop.contract import Contract
 from gitloop.gitops import actions, changes, charts, words
 from gitloop.gitops.evidence import Evidence
 from gitloop.gitops.markdown import Part, plain
@@ -38,7 +41,7 @@ def parts(evidence: Evidence, verdict: Verdict) -> Iterator[Part]:
         yield from drawn(evidence)
     loaded = settings.parse(now.params)
     yield Part(report.data(loaded, now.source, now.validation, now.split), folded=True)
-    yield from (Part(one, folded=True) for one in report.slices(now.evaluation))
+    yield from (Part(one, folded=True) for one in report.parts(now.evaluation, loaded.data))
     yield from cost(evidence)
     yield from where(evidence)
 
@@ -89,7 +92,9 @@ def metrics(evidence: Evidence) -> Part:
     text = f"{now['candidate']} on {now['rows']:,} test rows."
     if there and was and other:
         text += f" Those of {evidence.base} were measured on other rows ({was['rows']:,}): they say little of a change."
-    return Part(Section("Metrics", [*header, "baseline", "train"], rows, text))
+    declared = _declared(evidence.now.params)
+    said = report.points(now, declared) if declared else []
+    return Part(Section("Metrics", [*header, "baseline", "train"], rows, text, said))
 
 
 def compared(evidence: Evidence) -> Iterator[Part]:
@@ -219,6 +224,15 @@ def where(evidence: Evidence) -> Iterator[Part]:
     there = [path.as_posix() for path in pages if Path(path).exists()]
     if there:
         yield Part(Section("Where to look", (), (), points=there))
+
+
+def _declared(params: dict[str, Any]) -> Contract | None:
+    """The contract of a version, as far as today's code can read it."""
+    data = params.get("data")
+    try:
+        return Contract.model_validate({key: data[key] for key in ("task", "columns")}) if data else None
+    except (KeyError, TypeError, ValidationError):
+        return None
 
 
 def _first(evidence: Evidence) -> dict[str, Any] | None:

@@ -31,12 +31,14 @@ def card(
     """
     how = loaded.evaluation.confidence
     sections = [
-        _purpose(loaded),
+        _purpose(loaded, model),
         _inputs(loaded, model),
         report.data(loaded, told["source"], told["validation"], told["split"]),
         report.candidates(selected),
-        report.metrics(evaluation)._replace(text=f"low and high bound {how:.0%} of bootstrap draws of the test rows."),
-        *report.slices(_worst(evaluation)),
+        report.metrics(evaluation, loaded.data)._replace(
+            text=f"low and high bound {how:.0%} of bootstrap draws of the test rows."
+        ),
+        *(one._replace(rows=one.rows[:LONGEST]) for one in report.parts(_worst(evaluation), loaded.data)),
         _bounds(loaded),
         Section("Limits", (), (), loaded.project.limits, list(_limits(loaded, model, told))),
         Section("How it is served", (), (), served),
@@ -45,16 +47,16 @@ def card(
     return report.markdown(f"{loaded.project.name}: {model.name}", sections)
 
 
-def _purpose(loaded: Settings) -> Section:
+def _purpose(loaded: Settings, model: Model) -> Section:
     project, data = loaded.project, loaded.data
     target = data.columns[data.target]
-    what = f"{data.target} ({_meaning(target) or target.type})"
+    what = f"{data.target} ({target.description or target.type})"
     points = {
         "binary": [
             f"Predicts whether {what} is {target.positive or 'true'}, as a probability; yes from {data.threshold:g} on."
         ],
-        "multiclass": [f"Predicts {what}, one of several categories, with a probability of each."],
-        "regression": [f"Predicts {what}, a number."],
+        "multiclass": [f"Predicts {what}, one of {_list(list(model.classes or ()))}, with a probability of each."],
+        "regression": [f"Predicts {what}, a number{f' in {target.unit}' if target.unit else ''}."],
     }[data.task]
     points += [f"Owner: {project.owner}.", f"Contact: {project.contact}."]
     return Section("What it is for", (), (), project.description, points)

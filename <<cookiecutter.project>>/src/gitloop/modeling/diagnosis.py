@@ -12,7 +12,7 @@ from gitloop.modeling import inputs
 from gitloop.modeling.chosen import Rows, score
 from gitloop.modeling.inputs import Derive, Schema
 from gitloop.modeling.intervals import Scored
-from gitloop.modeling.metrics import gain, single, skill
+from gitloop.modeling.metrics import coded, gain, single, skill
 from gitloop.settings import METRICS, Settings
 
 if TYPE_CHECKING:  # loads skops
@@ -41,6 +41,30 @@ def calibration(task: str, y: Array, scored: Scored) -> dict[str, Any]:
     else:
         bins = _bins(scored.scores, y.astype(np.float64))
     return {"error": sum(one["rows"] * abs(one["predicted"] - one["observed"]) for one in bins) / len(y), "bins": bins}
+
+
+def by_class(y: Array, scored: Scored) -> dict[str, dict[str, float]]:
+    """Of each class (multiclass) how many rows are of it and were called it, and how well the two agree.
+
+    Precision is NaN of a class that nothing was called, recall and F1 are of one that no row is of; the area under the
+    curve is that of the class against the rest.
+    """
+    known = tuple(scored.classes or ())
+    codes, scores = coded(y, scored.scores, known)
+    called = scores.argmax(axis=1)
+    found = {}
+    for code, name in enumerate([*known, *sorted(set(y.tolist()) - set(known))]):
+        of, said = codes == code, called == code
+        both, rows, calls = int((of & said).sum()), int(of.sum()), int(said.sum())
+        found[name] = {
+            "rows": rows,
+            "called": calls,
+            "precision": both / calls if calls else np.nan,
+            "recall": both / rows if rows else np.nan,
+            "f1": 2 * both / (rows + calls) if rows else np.nan,
+            "roc_auc": single("roc_auc", "binary", of.astype(np.int8), scores[:, code]),
+        }
+    return found
 
 
 def _bins(predicted: Array, observed: Array) -> list[dict[str, Any]]:

@@ -40,15 +40,18 @@ STYLE = {
 }
 
 
-def write(folder: Path, task: str, y: Array, scored: Scored, evidence: dict[str, Any]) -> None:
-    """curves, errors, calibration and importance as SVG; curve, confusion, calibration and importance as CSV."""
+def write(folder: Path, task: str, y: Array, scored: Scored, evidence: dict[str, Any], target: str = "") -> None:
+    """curves, errors, calibration and importance as SVG; curve, confusion, calibration and importance as CSV.
+
+    `target`: as axes name it, with its unit.
+    """
     classes = outcomes(task, y, scored)
-    curve = Curves(task, y, scored)
+    curve = Curves(task, y, scored, _short(target))
     bins, important = evidence["calibration"]["bins"], evidence["importance"]
     with mpl.rc_context(STYLE):
         _image(folder / "curves.svg", curve.draw, 2)
-        _image(folder / "errors.svg", lambda axes: _errors(axes, task, y, scored, classes), 2)
-        _image(folder / "calibration.svg", lambda axes: _calibration(axes[0], bins), 1)
+        _image(folder / "errors.svg", lambda axes: _errors(axes, task, y, scored, classes, _short(target)), 2)
+        _image(folder / "calibration.svg", lambda axes: _calibration(axes[0], bins, task, _short(target)), 1)
         _image(folder / "importance.svg", lambda axes: _importance(axes[0], important, evidence["metric"]), 1)
     actual, predicted = (of[:: max(1, -(-len(y) // ROWS))] for of in classes)
     _data(folder / "curve.csv", ("x", "y"), curve.main())
@@ -74,8 +77,8 @@ def outcomes(task: str, y: Array, scored: Scored) -> tuple[Array, Array]:
 class Curves:
     """ROC and precision–recall; for numbers the share of rows within an error (Bi and Bennett 2003)."""
 
-    def __init__(self, task: str, y: Array, scored: Scored) -> None:
-        self.task, self.y, self.scores = task, y, scored.scores
+    def __init__(self, task: str, y: Array, scored: Scored, target: str = "") -> None:
+        self.task, self.y, self.scores, self.target = task, y, scored.scores, target
         if task == "binary":
             self.each = {"": (y == 1, scored.scores)}
         elif task == "multiclass":
@@ -103,7 +106,7 @@ class Curves:
             low, high = np.quantile(self.y, [0.001, 0.999])
             right.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1)
             right.plot(*_dots(self.y, self.scores), ".", color=BLUE, alpha=0.35, markersize=3, markeredgewidth=0)
-            _labelled(right, "Actual and predicted", "actual", "predicted")
+            _labelled(right, "Actual and predicted", f"actual {self.target}", f"predicted {self.target}")
             return
         left.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
         for name, (truth, scores) in list(self.each.items())[:SHOWN]:
@@ -127,7 +130,9 @@ class Curves:
         return tolerance, np.searchsorted(error, tolerance, side="right") / len(error)
 
 
-def _errors(axes: Sequence[Axes], task: str, y: Array, scored: Scored, classes: tuple[Array, Array]) -> None:
+def _errors(
+    axes: Sequence[Axes], task: str, y: Array, scored: Scored, classes: tuple[Array, Array], target: str
+) -> None:
     left, right = axes
     actual, predicted = classes
     names = np.unique(np.concatenate([actual, predicted]).astype(str))
@@ -142,13 +147,14 @@ def _errors(axes: Sequence[Axes], task: str, y: Array, scored: Scored, classes: 
         for row, column in np.ndindex(counts.shape):
             color = "white" if shares[row, column] > 0.5 else "black"
             left.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=color, fontsize=8)
-    _labelled(left, "Confusion (colour: share of the row)", "predicted", "actual")
+    what = f"Fifths of the actual {target}" if task == "regression" else "Confusion"
+    _labelled(left, f"{what} (colour: share of the row)", "predicted", "actual")
     if task == "regression":
         right.axhline(0, color=GREY, linestyle="--", linewidth=1)
         right.plot(
             *_dots(scored.scores, scored.scores - y), ".", color=BLUE, alpha=0.35, markersize=3, markeredgewidth=0
         )
-        _labelled(right, "Residuals", "predicted", "predicted − actual")
+        _labelled(right, "Residuals", f"predicted {target}", "predicted − actual")
         return
     if task == "binary":
         groups = {"no": scored.scores[y == 0], "yes": scored.scores[y == 1]}
@@ -172,12 +178,17 @@ def _errors(axes: Sequence[Axes], task: str, y: Array, scored: Scored, classes: 
     right.legend()
 
 
-def _calibration(axes: Axes, bins: list[dict[str, Any]]) -> None:
+def _calibration(axes: Axes, bins: list[dict[str, Any]], task: str, target: str) -> None:
     predicted, observed = ([one[key] for one in bins] for key in ("predicted", "observed"))
     ends = [min(predicted + observed), max(predicted + observed)]
     axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
     axes.plot(predicted, observed, "o-", color=BLUE, markersize=4)
-    _labelled(axes, "Calibration (bins of equally many rows)", "predicted", "observed")
+    x, y = {
+        "binary": ("mean predicted probability", "observed share"),
+        "multiclass": ("mean probability of the called class", "share of right calls"),
+        "regression": (f"mean predicted {target}", f"mean actual {target}"),
+    }[task]
+    _labelled(axes, "Calibration (bins of equally many rows)", x, y)
 
 
 def _importance(axes: Axes, important: dict[str, dict[str, float]], metric: str) -> None:

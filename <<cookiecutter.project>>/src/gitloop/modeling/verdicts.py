@@ -155,6 +155,9 @@ def calibration(bound: float | None, evaluation: Evidence) -> list[Verdict]:
         return [_off("calibration", bound)]
     error = evaluation["calibration"]["error"]
     why = f"predicted and observed are {error or 0:.3g} apart on average, more than {bound:g}"
+    if (bias := evaluation["calibration"].get("bias")) is not None:  # of a regression
+        side = "above" if bias > 0 else "below"
+        why = f"predicted is on average {error or 0:.3g} standard deviations {side} actual, more than {bound:g}"
     return [_checked("calibration", error, "≤", bound, f"{why}; see reports/plots/calibration.svg")]
 
 

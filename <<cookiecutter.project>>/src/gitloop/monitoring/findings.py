@@ -50,6 +50,7 @@ Kind = Literal[
     "broken",
     "reference",
 ]
+Differences = dict[str, dict[str, dict[str, float | None]]]  # column → rate → value, low, high
 Status = Literal["judged", "not enough data", "empty"]
 FORM = "%Y-%m-%dT%H%M"  # of a window's end, in the names of files
 
@@ -106,6 +107,7 @@ class Part:
     truth: Truth | None = None
     fairness: dict[str, dict[str, float | None]] = field(default_factory=dict)  # column → rate → largest difference
     left_out: dict[str, str] = field(default_factory=dict)  # column → why it is not on Evidently's page
+    groups: Differences = field(default_factory=dict)  # `fairness` with its intervals
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from gitloop.modeling import slices
 from gitloop.modeling.intervals import Draws, Scored, bootstrap
 from gitloop.modeling.metrics import gain
 from gitloop.monitoring.chance import beyond, critical, error_of
-from gitloop.monitoring.findings import Finding
+from gitloop.monitoring.findings import Differences, Finding
 from gitloop.monitoring.scored import Judged, scores
 from gitloop.serving.signature import Signature
 from gitloop.settings import Settings
@@ -73,9 +73,13 @@ def selected(rows: pa.Table, signature: Signature, loaded: Settings) -> dict[str
     }
 
 
-def differences(groups: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+def differences(groups: Mapping[str, Any]) -> Differences:
+    """Column → rate → the largest difference and its interval; None where it is not defined."""
     return {
-        name: {rate: _number(one["value"]) for rate, one in of["difference"].items()} for name, of in groups.items()
+        name: {
+            rate: {end: _number(one[end]) for end in ("value", "low", "high")} for rate, one in of["difference"].items()
+        }
+        for name, of in groups.items()
     }
 
 
@@ -93,8 +97,9 @@ def of_fairness(groups: Mapping[str, Any], loaded: Settings) -> Iterator[Finding
                 continue
             if beyond(one["value"] - bounds[rate], error_of(one, loaded.evaluation.confidence), errors):
                 rows = sum(group["rows"] for group in of["groups"].values())
+                unit = " standard deviations" if rate == "mean_error" else ""
                 words = (
-                    f"{column}: the {rate} of its groups differs by {one['value']:.4g} ({one['low']:.4g} to "
+                    f"{column}: the {rate} of its groups differs by {one['value']:.4g}{unit} ({one['low']:.4g} to "
                     f"{one['high']:.4g}) on {rows:,} rows; gates.fairness is {bounds[rate]:g}"
                 )
                 yield Finding("fairness", words, column, one["value"], bounds[rate], rows)

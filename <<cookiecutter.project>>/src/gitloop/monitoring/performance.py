@@ -19,16 +19,14 @@ from gitloop.modeling.intervals import Draws, Interval, bootstrap
 from gitloop.modeling.metrics import gain
 from gitloop.modeling.verdicts import scaled
 from gitloop.monitoring.chance import beyond, critical, error_of
-from gitloop.monitoring.findings import Finding, Truth
+from gitloop.monitoring.findings import Differences, Finding, Truth
 from gitloop.monitoring.groups import differences, groups, of_fairness, of_slices, selected
 from gitloop.monitoring.references import Reference
 from gitloop.monitoring.scored import Judged, judged, with_truth
 from gitloop.settings import LOSSES, Settings
 
 
-def truth(
-    rows: pa.Table, reference: Reference, loaded: Settings
-) -> tuple[Truth, dict[str, dict[str, float | None]], list[Finding]]:
+def truth(rows: pa.Table, reference: Reference, loaded: Settings) -> tuple[Truth, Differences, list[Finding]]:
     """What is known of the truth, the differences between groups, and what is found."""
     how, contract = loaded.monitoring, reference.signature.contract
     known = with_truth(rows, contract)
@@ -121,8 +119,9 @@ def _calibration(found: Mapping[str, Any], task: str, loaded: Settings, rows: in
             for one in found["bins"]
         )
     if error - noise > bound:
-        words = (
-            f"the calibration error is {error:.4g} on {rows:,} rows with truth, of which chance gives {noise:.2g}; "
-            f"gates.calibration is {bound:g}"
-        )
+        what = f"the calibration error is {error:.4g}"
+        if task == "regression":
+            side = "above" if found["bias"] > 0 else "below"
+            what = f"predicted is on average {error:.4g} standard deviations {side} actual ({abs(found['bias']):.4g})"
+        words = f"{what} on {rows:,} rows with truth, of which chance gives {noise:.2g}; gates.calibration is {bound:g}"
         yield Finding("calibration", words, None, error, bound, rows)

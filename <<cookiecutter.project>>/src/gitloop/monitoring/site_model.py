@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from gitloop.modeling import report
 from gitloop.monitoring import site
+from gitloop.monitoring.findings import Part
 from gitloop.monitoring.site import Site
 from gitloop.monitoring.site_axes import axis
 from gitloop.monitoring.site_card import card
@@ -42,11 +44,25 @@ def _untrained() -> Html:
 
 
 def slices(found: Site) -> list[Html | None]:
-    """Parts of the test slice, worst first, and groups of people, on the test slice and live."""
+    """Parts of the test slice and classes, worst first, and groups of people, on the test slice and live."""
     evaluation = found.evaluation
     if evaluation is None:
         return [_untrained()]
-    return [*_parts(found, dict(evaluation)), *_groups(found, dict(evaluation))]
+    told = dict(evaluation)
+    return [*_parts(found, told), *_classes(told), *_groups(found, told)]
+
+
+def _classes(evaluation: dict[str, Any]) -> list[Html | None]:
+    """Of several classes how well each is told from the rest."""
+    return [
+        part
+        for one in report.classes(evaluation)
+        for part in (
+            tag("h3", one.title),
+            tag("p", "Of each class on the test slice of main, worst F1 first.", class_="note"),
+            table(one.title, list(one.header), [cast("list[Cell]", list(row)) for row in one.rows], hidden=True),
+        )
+    ]
 
 
 def _parts(found: Site, evaluation: dict[str, Any]) -> list[Html | None]:
@@ -88,7 +104,7 @@ def _groups(found: Site, evaluation: dict[str, Any]) -> list[Html | None]:
     for column, about in (evaluation.get("fairness") or {}).items():
         for rate, one in about["difference"].items():
             bound, value = found.fairness_bounds.get(rate), one["value"]
-            live = (last.fairness.get(column) or {}).get(rate) if last else None
+            live = _live(last, column, rate)
             kept = PASSED[None if bound is None or value is None else value <= bound]
             rows.append([column, rate, value, one["low"], one["high"], bound, badge(*kept), live])
     heading = tag("h3", "Fairness")
@@ -99,7 +115,19 @@ def _groups(found: Site, evaluation: dict[str, Any]) -> list[Html | None]:
     words = (
         "How far a rate differs at most between groups: on the test slice of main, and in the last window that tells."
     )
+    if any(row[1] == "mean_error" for row in rows):
+        words += " mean_error is predicted minus actual, in standard deviations of the target."
     return [heading, tag("p", words, class_="note"), table("Fairness", header, rows, hidden=True)]
+
+
+def _live(part: Part | None, column: str, rate: str) -> str | None:
+    """The difference in a window, with its interval where that was kept."""
+    value = ((part.fairness.get(column) or {}) if part else {}).get(rate)
+    if part is None or value is None:
+        return None
+    one = (part.groups.get(column) or {}).get(rate)
+    known = one is not None and one["low"] is not None and one["high"] is not None
+    return f"{value:.4g} ({one['low']:.4g} to {one['high']:.4g})" if one and known else f"{value:.4g}"
 
 
 def cards(found: Site) -> list[Html | None]:

@@ -118,7 +118,7 @@ def _version(
     told, groups, found = performance.truth(rows, reference, loaded)
     findings += found
     if (target := _target(rows, reference, loaded, level)) is not None and target.drifted:
-        words = _words(f"{contract.target}, where truth has come,", target)
+        words = _words(f"{contract.target} where truth has come", target)
         findings.append(Finding("target drift", words, contract.target, *_numbers(target)))
     part = Part(
         rows=rows.num_rows,
@@ -128,7 +128,8 @@ def _version(
         missing=seen.missing,
         prediction=prediction,
         truth=told,
-        fairness=groups,
+        fairness={name: {rate: one["value"] for rate, one in of.items()} for name, of in groups.items()},
+        groups=groups,
         left_out=seen.left_out,
     )
     return part, findings, seen.columns

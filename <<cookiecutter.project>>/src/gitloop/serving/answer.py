@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
 from gitloop.arrays import Array
+from gitloop.serving.request import described
 from gitloop.serving.runtime import Served
 from gitloop.serving.signature import Signature
 
@@ -17,11 +18,11 @@ def answer_type(signature: Signature) -> type[BaseModel]:
     """The body of an answer to one row."""
     contract = signature.contract
     target = contract.columns[contract.target]
-    kind: Any = {"boolean": bool, "numeric": float}.get(target.type, str)
+    kind: Any = {"boolean": bool, "numeric": float}.get(target.type) or Literal[signature.labels]
     fields: dict[str, Any] = {
         "id": (str, Field(description="Names the prediction, for /feedback")),
         "version": (str, Field(description="Of the model that answered")),
-        "prediction": (kind, Field(description=target.description)),
+        "prediction": (kind, Field(description=described(target))),
     }
     if contract.task == "binary":
         about = f"Of {contract.target} being {signature.labels[1]}; predicted from {signature.threshold:g} on"

@@ -140,12 +140,12 @@ class Proof:
         return 0
 
     def said(self, task: str) -> str:
-        values = "values" if task == "regression" else "probabilities"
         bound = f"by less than 1e{math.floor(math.log10(self.worst)) + 1}" if self.worst else "nowhere"
-        return (
-            f"Compiled to ONNX: on {' and '.join(self.rows)} no label differs from scikit-learn's, and {values} "
-            f"differ {bound}."
-        )
+        if task == "regression":
+            found = f"values differ {bound} of their spread from scikit-learn's"
+        else:
+            found = f"no label differs from scikit-learn's, and probabilities differ {bound}"
+        return f"Compiled to ONNX: on {' and '.join(self.rows)} {found}."
 
 
 def _told(error: Exception) -> str:

@@ -52,7 +52,7 @@ def names(signature: Signature) -> list[str]:
 def truth_type(contract: Contract) -> type[Body]:
     """What came true of one prediction."""
     kind = _TYPES[contract.columns[contract.target].type](contract.columns[contract.target])
-    about = _told(contract.columns[contract.target])
+    about = described(contract.columns[contract.target])
     fields: dict[str, Any] = {
         "id": (Annotated[str, Field(pattern=ID, description="The prediction's id")], ...),
         "truth": (Annotated[kind, Field(description=about)], ...),
@@ -62,13 +62,14 @@ def truth_type(contract: Contract) -> type[Body]:
 
 def _field(name: str, column: Column, *, optional: bool) -> tuple[Any, Any]:
     kind = _TYPES[column.type](column)
-    field = Field(alias=name, title=name, description=_told(column))
+    field = Field(alias=name, title=name, description=described(column))
     if optional:
         return Annotated[kind | None, field], None
     return Annotated[kind, field], ...
 
 
-def _told(column: Column) -> str | None:
+def described(column: Column) -> str | None:
+    """What callers are told of a column: what it is, and its unit."""
     unit = f"in {column.unit}" if column.unit else None
     return ", ".join(part for part in (column.description, unit) if part) or None
 

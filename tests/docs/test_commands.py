@@ -8,6 +8,7 @@ from pathlib import Path
 
 import own
 import pytest
+import warm
 from documented import PAGES, Command, blocks, commands, wrong
 from project import ROOT, edit, environment, generate, run
 
@@ -51,8 +52,9 @@ def test_a_wrong_command_is_found_with_its_place(text: str, why: str, tmp_path: 
     assert inline == Command(page, 5, text, inline=True)
 
 
-def test_what_the_first_pages_say_works(tmp_path: Path) -> None:
-    """Every bash block of start.md and own-data.md, in one shell, in a project that is small enough for a test."""
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """The flights project at a size for a test: ten days, two candidates, no behaviour but what init writes."""
     project = generate(tmp_path)
     assert project.name == "late-flights"
     for name in ("boosting", "forest"):
@@ -61,10 +63,31 @@ def test_what_the_first_pages_say_works(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("[boosting, dummy, forest, linear]", "[dummy, linear]"))
     edit(project / "conf/data/flights.yaml", window__until="2013-01-11")
     edit(project / "conf/evaluation/default.yaml", slice_rows=50)
-    edit(project / "conf/gates/default.yaml", slice_floor=None, floor={"roc_auc": 0.55})
+    edit(project / "conf/gates/default.yaml", slice_floor=None, floor={"roc_auc": 0.55}, behaviour=None)
     run(project, "gitloop", "params")
     run(project, "git", "commit", "--quiet", "--all", "--message", "Smaller")
-    (project / ".venv").symlink_to(sys.prefix)
+    return project
+
+
+def installed(venv: Path) -> Path:
+    """What `make setup` would make, with all that is here; its commands start warm."""
+    here = Path(sys.prefix)
+    (venv / "bin").mkdir(parents=True)
+    for path in (*here.iterdir(), *(here / "bin").iterdir()):
+        if path.name not in ("bin", "activate", *warm.NAMES):
+            (venv / path.relative_to(here)).symlink_to(path)
+    activate = (here / "bin/activate").read_text()
+    (venv / "bin/activate").write_text(activate.replace(str(here), str(venv)))
+    for name in warm.NAMES:
+        program = venv / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {warm.commands() / name} "$@"\n')
+        program.chmod(0o755)
+    return venv
+
+
+def test_what_the_first_pages_say_works(small: Path, tmp_path: Path) -> None:
+    """Every bash block of start.md and own-data.md, in one shell, as it stands there."""
+    project = small
     script = ["set -euo pipefail"]
     for name in RUN:
         if name == "own-data.md":
@@ -73,7 +96,8 @@ def test_what_the_first_pages_say_works(tmp_path: Path) -> None:
             if block.kind == "bash":
                 for number, line in enumerate(block.text.splitlines()):
                     script += [f"echo '@@ docs/{name}:{block.line + number}' >&2", line]
-    env = environment(project, VENV=sys.prefix)
+    venv = installed(project / ".venv")
+    env = environment(project, VENV=str(venv))
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )

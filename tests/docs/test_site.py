@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from project import ROOT
+from pydantic import BaseModel
 
 from gitloop import cli
+from gitloop.contract import Column, Rules
 from gitloop.gitops.environment import Environment
-from gitloop.settings import Settings
+from gitloop.settings import Data, Settings
 from gitloop.settings_reference import reference
 
 TEMPLATE = ROOT / "<<cookiecutter.project>>"
 FROM_ELSEWHERE = re.compile(r'<(?:script|link|img)\b[^>]*?(?:src|href)="?(https?://[^">\s]+)')
-
-
-def build(root: Path, to: Path) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "mkdocs"), "build", "--strict", "--site-dir", str(to)]
-    env = {"PATH": "/usr/bin:/bin", "NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    done = build(ROOT, folder)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr
-    return folder
 
 
 def test_every_verb_and_setting_is_there(site: Path) -> None:
@@ -65,13 +51,29 @@ def test_every_setting_is_described() -> None:
     assert bare == []
 
 
+@pytest.mark.parametrize(("heading", "model"), [("## Top level", Data), ("## A column", Column), ("## Rules", Rules)])
+def test_the_page_of_the_contract_has_its_keys_and_no_others(heading: str, model: type[BaseModel]) -> None:
+    """Written by hand, for what stands beside each: so it is held to the settings."""
+    section = (ROOT / "docs/contract.md").read_text().partition(f"{heading}\n")[2].partition("\n## ")[0]
+    keys = [name for row in re.findall(r"^\| (`.+?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(keys) == sorted(model.model_fields)
+
+
+def test_the_table_of_checks_has_all_that_check_finds() -> None:
+    table = (ROOT / "docs/loop.md").read_text().partition("| the check says no |")[2].partition("\n\n")[0]
+    source = (TEMPLATE / "src/gitloop/gitops/checks.py").read_text()
+    found = set(re.findall(r"Finding\(\s*\"(\w+)\"", source)) | {"params", "contract"}
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == found
+    assert len(found) > 5
+
+
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
     pages = [path.read_text() for path in site.rglob("*.html")]
     assert len(pages) > 15
     assert [found for page in pages for found in FROM_ELSEWHERE.findall(page)] == []
 
 
-def test_a_link_to_nowhere_is_found(tmp_path: Path) -> None:
+def test_a_link_to_nowhere_is_found(build: Any, tmp_path: Path) -> None:
     (tmp_path / TEMPLATE.name).symlink_to(TEMPLATE)
     (tmp_path / "mkdocs.yml").write_text((ROOT / "mkdocs.yml").read_text())
     (tmp_path / "docs").mkdir()
@@ -132,8 +134,8 @@ def spoken(message: str) -> bool:
 
 def messages() -> list[str]:
     page = (ROOT / "docs/troubleshooting.md").read_text()
-    rows = re.findall(r"^\| (?:`` (.+?) ``|`(.+?)`) \| .+ \|$", page, re.MULTILINE)
-    return [one or other for one, other in rows]
+    headings = re.findall(r"^#### (?:`` (.+?) ``|`(.+?)`)\n\n\S", page, re.MULTILINE)
+    return [one or other for one, other in headings]
 
 
 @pytest.mark.parametrize("message", messages())

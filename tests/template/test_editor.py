@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -63,24 +67,63 @@ def test_a_push_runs_the_tests(project: Path, tmp_path: Path) -> None:
     run(project, "git", "push", str(tmp_path), "main", **HERE)
 
 
-def test_the_devcontainer_sets_up_what_the_project_locks() -> None:
-    """Pinned by its digest, with the Python of CI; the rest of it is the project's own."""
-    text = (TEMPLATE / ".devcontainer/devcontainer.json").read_text()
-    comments, _, rest = text.partition("{")
+def devcontainer(root: Path) -> dict[str, Any]:
+    comments, _, rest = (root / ".devcontainer/devcontainer.json").read_text().partition("{")
     assert all(line.startswith("//") for line in comments.splitlines())
-    told = json.loads("{" + rest)
+    told: dict[str, Any] = json.loads("{" + rest)
+    return told
+
+
+def test_the_devcontainer_is_one_of_the_specification() -> None:
+    """Pinned by its digest, with the Python of CI; each key of the type that devContainer.base.schema.json gives it."""
+    told = devcontainer(TEMPLATE)
     action = yaml.safe_load((TEMPLATE / ".github/actions/setup/action.yml").read_text())
     python = next(step["with"]["python-version"] for step in action["runs"]["steps"] if "with" in step)
     assert re.fullmatch(
         rf"mcr\.microsoft\.com/devcontainers/python:\d+\.\d+\.\d+-{re.escape(python)}-\w+@sha256:[0-9a-f]{{64}}",
         told["image"],
     )
-    target = told["postCreateCommand"].removeprefix("make ")
-    assert target in re.findall(r"^\.PHONY: (.+)", (TEMPLATE / "Makefile").read_text(), re.MULTILINE)[0].split()
     port = yaml.safe_load((TEMPLATE / "conf/serving/default.yaml").read_text())["port"]
     assert told["forwardPorts"] == [port]
     extensions = told["customizations"]["vscode"]["extensions"]
     assert "redhat.vscode-yaml" in extensions  # reads .schemas/
     assert extensions == json.loads((TEMPLATE / ".vscode/extensions.json").read_text())["recommendations"]
-    known = {"name", "image", "postCreateCommand", "remoteEnv", "forwardPorts", "customizations"}
-    assert told.keys() <= known
+    assert {key: type(value) for key, value in told.items()} == {
+        "name": str,
+        "image": str,
+        "postCreateCommand": str,
+        "remoteEnv": dict,
+        "forwardPorts": list,
+        "customizations": dict,
+    }
+    assert {type(value) for value in told["remoteEnv"].values()} == {str}
+
+
+def typed(command: str, where: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=where, env=env, shell=True, capture_output=True, text=True, check=False)
+
+
+def test_what_the_devcontainer_runs_makes_the_environment(tmp_path: Path) -> None:
+    """Its command with a lock of what setting up itself needs; then gitloop is on the path that it sets."""
+    made = generate(tmp_path, git=False)
+    lock = made / "requirements.txt"
+    locked = re.findall(r"^(?:setuptools|uv|uv-build)==.*\n(?: .*\n?)+", lock.read_text(), re.MULTILINE)
+    assert len(locked) == 3
+    lock.write_text("".join(locked))
+    told = devcontainer(made)
+    env = {name: value for name, value in os.environ.items() if name not in ("VENV", "MAKEFLAGS", "PYTHONPATH")}
+    done = typed(told["postCreateCommand"], made, env)
+    assert done.returncode == 0, done.stderr
+
+    path = told["remoteEnv"]["PATH"].replace("${containerWorkspaceFolder}", str(made))
+    env["PATH"] = path.replace("${containerEnv:PATH}", env["PATH"])
+    done = typed("command -v gitloop && gitloop --help && make setup", made, env)
+    assert done.stdout.startswith(f"{made}/.venv/bin/gitloop\n"), done.stderr
+    assert "compose conf/ into params.yaml" in done.stdout
+    assert done.stdout.endswith("make: Nothing to be done for 'setup'.\n")
+
+    shutil.rmtree(made / ".venv")
+    lock.write_text(re.sub(r"(sha256:)\w{8}", r"\g<1>00000000", "".join(locked)))
+    done = typed(told["postCreateCommand"], made, env)
+    assert done.returncode != 0  # what is not the locked package is not installed
+    assert "DO NOT MATCH THE HASHES" in done.stderr

@@ -104,13 +104,21 @@ def test_a_preset_that_was_composed_is_seen(project: Path, capsys: pytest.Captur
     assert "but       conf/ says 200 and params.yaml does not; `gitloop params` brings them in step" in shown
 
 
-def test_an_unknown_key_is_refused_with_the_nearest(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "gates.slice_regresion"]) == 2
-    assert "gates.slice_regresion: there is no such setting; did you mean 'gates.slice_regression'?" in (
-        capsys.readouterr().err
-    )
-    assert main(["explain", "zzz"]) == 2
-    assert "`gitloop explain` lists all" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("gates.slice_regresion", "there is no such setting; did you mean 'gates.slice_regression'?"),
+        ("max_iter", "there is no such setting; did you mean 'candidate.boosting.classifier.max_iter'"),
+        ("until", "there is no such setting; did you mean 'data.window.until'?"),
+        ("preset.quick", "is no setting: a file in conf/preset/ is laid over the others for once, as in `make train"),
+        ("zzz", "there is no such setting; `gitloop explain` lists all"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest(
+    key: str, says: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", key]) == 2
+    assert f"{key}: {says}" in capsys.readouterr().err
 
 
 def test_without_a_key_all_are_listed(project: Path, known: list[Setting], capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from gitloop.settings_reference import ANY, Setting, reference
 
 PRESETS = "preset"
 UNSET = object()
+SHOWN = 3  # of the keys that end so
 
 
 class Written(NamedTuple):
@@ -52,7 +53,14 @@ def found(key: str, known: Sequence[Setting], now: dict[str, Any]) -> Setting:
             inside = ".".join(place[depth:])
             text = f"The argument {inside} of {target}" if target else f"{one.description}: that of {inside}"
             return one._replace(key=key, type="", default="", description=text)
+    if place[0] == PRESETS:
+        raise InputError(
+            f"{key}: is no setting: a file in conf/{PRESETS}/ is laid over the others for once, as in "
+            f"`make train OPTIONS=+{PRESETS}=quick`; ask for a key that it sets"
+        )
     names = {one.key for one in known if ANY not in one.key} | set(_paths(now))
+    if ends := sorted(name for name in names if name.endswith(f".{key}")):
+        raise InputError(f"{key}: there is no such setting; did you mean {' or '.join(map(repr, ends[:SHOWN]))}?")
     near = nearest(key, sorted(names))
     hint = near if "did you mean" in near else "; `gitloop explain` lists all"
     raise InputError(f"{key}: there is no such setting{hint}")

@@ -57,6 +57,19 @@ def records(name: str, version: str, number: int) -> None:
     git(Path(), "tag", "--annotate", f"model#{name}#{number}", f"model@{version}^{{commit}}", "--message", says)
 
 
+@pytest.mark.parametrize("words", [["promote"], ["rollback", "production"], ["retire", "production"]], ids=" ".join)
+def test_without_an_origin_it_is_said_how_to_get_one(
+    words: list[str], repository: Commit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository(model=False)
+    git(Path(), "remote", "remove", "origin")
+    assert main(words) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(
+        f"gitloop {words[0]}: origin: is not set, so nothing can be proposed or released; `git remote"
+    )
+
+
 def test_the_proposal_is_one_line_with_what_it_rests_on(versions: Commit) -> None:
     records("staging", "v0.2.0", 1)
     layout.GATES.parent.mkdir(exist_ok=True)

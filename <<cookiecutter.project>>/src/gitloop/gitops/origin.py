@@ -40,8 +40,16 @@ def recorded(tag: str) -> bool:
 
 
 def has(ref: str) -> str | None:
-    """The hash that a ref, `refs/tags/x`, has at origin; None where it is not there."""
-    said = git.git("ls-remote", "origin", ref, environment=actions.credential())
+    """The hash that a ref, `refs/tags/x`, has at origin; None where it is not. Raises `InputError` without origin."""
+    try:
+        said = git.git("ls-remote", "origin", ref, environment=actions.credential())
+    except InputError as error:
+        if git.asked("remote", "get-url", "origin") is not None:
+            raise
+        raise InputError(
+            "origin: is not set, so nothing can be proposed or released; `git remote add origin ADDRESS`, without an "
+            "account `git init --bare FOLDER && git remote add origin FOLDER`"
+        ) from error
     return said.split()[0] if said else None
 
 

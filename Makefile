@@ -6,6 +6,8 @@ BIN := $(abspath $(VENV))/bin
 TEMPLATE := <<cookiecutter.project>>
 DEMO := demo/late-flights
 export PATH := $(BIN):$(PATH)
+# One test more than there are cores: they wait for services and clocks.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
 
 ifeq ($(VENV),.venv)
 READY := .venv/.ready
@@ -50,7 +52,7 @@ ifeq ($(SHORT),1)
 endif
 
 test: $(READY) ## run the tests (OPTIONS=… for pytest)
-	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(OPTIONS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(OPTIONS)
 
 lint: $(READY) ## check style, types and workflows, of the template too
 	$(BIN)/ruff check .

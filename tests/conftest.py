@@ -33,7 +33,7 @@ os.environ.update(
 
 
 # Rooms whose tests take longest come first, so that no worker is left with one of them while the others are done.
-FIRST = ("image", "workflows", "loop", "deploy", "site", "sabotage")
+FIRST = ("image", "workflows", "loop", "deploy", "serving", "template", "site", "sabotage")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

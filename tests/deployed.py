@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import psutil
+import warm
 from project import edit
 from repositories import git
 from service import SOURCE, free_port
@@ -25,10 +26,11 @@ from service import SOURCE, free_port
 from gitloop.gitops import processes
 
 SECONDS = 60.0
+PAUSE = 0.05  # between a caller's requests: a deploy is watched, not the machine worn out
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "gitloop", *arguments]
+    return [str(warm.commands() / "gitloop"), *arguments]
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Callers:
                     self.seen.append(answer.json()["version"] if answer.status_code == 200 else answer.text)
                 except httpx.TransportError as error:
                     self.seen.append(repr(error))
+                stop.wait(PAUSE)
 
     @property
     def counts(self) -> Counter[str]:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import warm
 from cookiecutter.main import cookiecutter
 from ruamel.yaml import YAML
 
@@ -58,9 +59,13 @@ def generate(where: Path, git: bool = True, over: bool = False, **answers: str) 
 
 
 def environment(project: Path, **more: str) -> dict[str, str]:
-    """The environment in which the project's own gitloop runs, with this interpreter's packages."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(project / "src"), **more}
+    """The environment in which the project's own gitloop runs, warm, with this interpreter's packages.
+
+    Plugins of pytest that only the template's tests use are not loaded: a project's environment does not have them.
+    """
+    path = os.pathsep.join([str(warm.commands()), str(Path(sys.executable).parent), os.environ["PATH"]])
+    ours = {"PATH": path, "PYTHONPATH": str(project / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return {**os.environ, **ours, **more}
 
 
 def run(project: Path, *command: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:

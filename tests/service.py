@@ -88,12 +88,13 @@ def serving(folder: Path, *options: str, **env: str) -> Iterator[Server]:
 def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until it is ready."""
     until = time.monotonic() + SECONDS
-    while time.monotonic() < until:
-        assert process.poll() is None, log.read_text()
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
-                return
-        time.sleep(0.1)
+    with httpx.Client(timeout=5) as client:  # to make one costs more than to ask
+        while time.monotonic() < until:
+            assert process.poll() is None, log.read_text()
+            with contextlib.suppress(httpx.TransportError):
+                if client.get(f"{url}/readyz").status_code == 200:
+                    return
+            time.sleep(0.1)
     raise AssertionError(f"not ready after {SECONDS} s: {log.read_text()}")
 
 

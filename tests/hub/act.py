@@ -7,12 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from atexit import register
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from ruamel.yaml import YAML
 
 ACTIONS = Path(__file__).resolve().parent.parent / "workflows" / "actions"
@@ -54,13 +58,33 @@ def binary() -> str:
     return found
 
 
+@cache
+def venv() -> Path:
+    """The environment that a workflow is given as its `VENV`: that of the tests, whose gitloop and dvc start warm."""
+    folder = Path(tempfile.mkdtemp(prefix="gitloop-venv-"))
+    register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "bin").mkdir()
+    for program in BINARIES.iterdir():
+        (folder / "bin" / program.name).symlink_to(program)
+    for name in warm.NAMES:
+        (folder / "bin" / name).unlink(missing_ok=True)
+        (folder / "bin" / name).write_text(f'#!/bin/sh\nexec {warm.commands() / name} "$@"\n')
+        (folder / "bin" / name).chmod(0o755)
+    for name in ("lib", "pyvenv.cfg"):
+        if (there := BINARIES.parent / name).exists():
+            (folder / name).symlink_to(there)
+    return folder
+
+
 def document(text: str) -> Any:
     """A workflow, whose `on` stays a word."""
     return YAML(typ="safe").load(text)
 
 
-def command(checkout: Path, workflow: str, event: str, payload: Path, **options: Mapping[str, str]) -> list[str]:
-    """`options`: env, var and secret, each a mapping."""
+def command(
+    checkout: Path, workflow: str, event: str, payload: Path, job: str | None = None, **options: Mapping[str, str]
+) -> list[str]:
+    """`job`: that one, with those it needs, not all. `options`: env, var and secret, each a mapping."""
     chosen = [f"--{kind}={name}={value}" for kind, pairs in options.items() for name, value in pairs.items()]
     return [
         binary(),
@@ -74,6 +98,7 @@ def command(checkout: Path, workflow: str, event: str, payload: Path, **options:
         "--concurrent-jobs=2",
         "--defaultbranch=main",
         "--json",
+        *([f"--job={job}"] if job else []),
         *(f"--local-repository={action}={folder}" for action, folder in replaced(checkout).items()),
         *chosen,
     ]
@@ -106,6 +131,7 @@ def environment(home: Path) -> dict[str, str]:
         "GIT_PAGER": "cat",
         "MPLBACKEND": "Agg",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # those of the tests of the template take longer than a project's tests
         "MYPY_CACHE_DIR": str(home / ".cache/mypy"),
     }
 

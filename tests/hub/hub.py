@@ -46,6 +46,7 @@ class Hub:
     variables: dict[str, str] = field(default_factory=lambda: dict(HELD))  # `vars` of the repository
     more: dict[str, str] = field(default_factory=dict)  # environment of every step
     workflows: tuple[str, ...] = ("train.yml", "report.yml")  # those that events start; the others have their own tests
+    jobs: dict[str, str] = field(default_factory=dict)  # by event: the one job that is run of its workflows, not all
     visibility: str = "private"
     queue: deque[Event] = field(default_factory=deque)
     runs: list[act.Run] = field(default_factory=list)
@@ -73,15 +74,15 @@ class Hub:
         git(self.folder, "clone", "--quiet", "--branch", branch, str(of or self.origin), name)
         return self.folder / name
 
-    def push(self, clone: Path, branch: str) -> list[act.Run]:
-        """A person pushes the clone's head; the runs that come of it."""
+    def push(self, clone: Path, branch: str, follow: bool = True) -> list[act.Run]:
+        """A person pushes the clone's head; the runs that come of it, or only those of the push itself."""
         before = branches(self.origin).get(branch, "0" * 40)
         git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         after = self.commit(branch)
         self._add("push", f"refs/heads/{branch}", after, events.push(NAME, branch, before, after))
         for number, pull in self._open(branch):
             self._pull(number, pull["head"], "synchronize")
-        return self.settle()
+        return self.settle(follow)
 
     def propose(self, branch: str, fork: str | None = None) -> tuple[int, list[act.Run]]:
         """A person opens a pull request, of a branch here or of `owner/name`; its number and the runs."""
@@ -104,10 +105,15 @@ class Hub:
             self.state.threads[number].update(state="closed", merged=git(clone, "rev-parse", "HEAD"))
         return self.push(clone, "main")
 
-    def settle(self) -> list[act.Run]:
-        """Run what was started, and what that starts, until nothing is left."""
+    def settle(self, follow: bool = True) -> list[act.Run]:
+        """Run what was started, and what that starts, until nothing is left; or the former alone."""
         done: list[act.Run] = []
+        started = len(self.queue)
         while self.queue:
+            if not follow and not started:
+                self.queue.clear()
+                break
+            started -= 1
             event = self.queue.popleft()
             checkout = self._checkout(event.revision)
             for workflow in self._started(checkout, event):
@@ -130,7 +136,7 @@ class Hub:
             "SHA_REF": event.commit,
             "GITHUB_RUN_ID": str(number),
             "HUB_STORE": str(self.store),
-            "VENV": str(act.BINARIES.parent),
+            "VENV": str(act.venv()),
             "PYTHONPATH": "src",
             **self.more,
         }
@@ -139,6 +145,7 @@ class Hub:
             workflow,
             event.kind,
             payload,
+            self.jobs.get(event.kind),
             env=environment,
             var=self.variables if writes else {},
             secret={"GITHUB_TOKEN": WRITES if writes else READS, **(SECRETS if writes else {})},

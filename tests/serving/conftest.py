@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import customers
 import httpx
 import pytest
+import yaml
 from service import Packaged, Server, serving
 
 from gitloop.cli import main
@@ -16,7 +18,16 @@ from gitloop.cli import main
 
 @pytest.fixture(scope="session")
 def packaged(stock: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Packaged:
-    """A new folder with a packaged model; `change` works on its params."""
+    """A new folder with a packaged model; `change` works on its serving, which no model depends on."""
+    made: dict[tuple[str, str, bool], Path] = {}
+
+    def trained(task: str, name: str, text: bool) -> Path:
+        folder = tmp_path_factory.mktemp(f"{task}-{name}")
+        values = customers.values_of(task, stock, text=text)
+        customers.make(folder, values, name, customers.table(task))
+        with customers.inside(folder):
+            assert main(["package"]) == 0
+        return folder
 
     def make(
         task: str = "binary",
@@ -25,11 +36,16 @@ def packaged(stock: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
         text: bool = False,
         change: Callable[[dict[str, Any]], None] | None = None,
     ) -> Path:
-        folder = tmp_path_factory.mktemp(f"{task}-{name}")
-        values = customers.values_of(task, stock, text=text, change=change)
-        customers.make(folder, values, name, customers.table(task))
-        with customers.inside(folder):
-            assert main(["package"]) == 0
+        key = (task, name, text)
+        if key not in made:
+            made[key] = trained(*key)
+        folder = tmp_path_factory.mktemp("packaged") / "project"
+        shutil.copytree(made[key], folder)
+        if change:
+            path = folder / "params.yaml"
+            values = yaml.safe_load(path.read_text())
+            change(serving := {"serving": values["serving"]})
+            path.write_text(yaml.safe_dump(values | serving, sort_keys=False, allow_unicode=True))
         return folder
 
     return make

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,26 @@ def test_only_a_handful_of_files_is_rendered(template: Path) -> None:
     assert rendered == RENDERED
 
 
+Made = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The project of some answers, without Git: generated once, and left as it is."""
+    found: dict[str, Path] = {}
+
+    def make(**answers: str) -> Path:
+        key = json.dumps(answers)
+        if key not in found:
+            found[key] = generate(tmp_path_factory.mktemp("made"), git=False, **answers)
+        return found[key]
+
+    return make
+
+
 @pytest.mark.parametrize("answers", [{}, *VARIED], ids=lambda answers: "-".join(answers.values())[:30] or "default")
-def test_a_generated_tree_is_whole(answers: dict[str, str], tmp_path: Path) -> None:
-    project = generate(tmp_path, git=False, **answers)
+def test_a_generated_tree_is_whole(answers: dict[str, str], made: Made) -> None:
+    project = made(**answers)
     given: dict[str, Any] = json.loads((project / ".gitloop.json").read_text())["answers"]
     assert answers.items() <= given.items()
     assert project.name == given["project"]
@@ -115,15 +133,21 @@ def test_a_generated_tree_is_whole(answers: dict[str, str], tmp_path: Path) -> N
     assert f"`conf/data/{given['start']}.yaml`" in (project / "README.md").read_text()
 
 
+@pytest.fixture(scope="module")
+def types(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What mypy learnt of the libraries."""
+    return str(tmp_path_factory.mktemp("mypy"))
+
+
 @pytest.mark.parametrize("start", ["flights", "own"])
-def test_a_generated_project_passes_its_own_checks(start: str, tmp_path: Path) -> None:
+def test_a_generated_project_passes_its_own_checks(start: str, tmp_path: Path, types: str) -> None:
     """One commit on main, nothing left over; lint and tests of the project pass; DVC reads its pipeline."""
     project = generate(tmp_path, start=start)
     assert run(project, "git", "log", "--format=%s", "main").stdout == "Generate from cookiecutter-gitloop\n"
     assert run(project, "git", "status", "--porcelain").stdout == ""
     assert run(project, "git", "ls-files", "--eol").stdout.count("w/crlf") == 0
 
-    run(project, "make", "lint", f"VENV={sys.prefix}")
+    run(project, "make", "lint", f"VENV={sys.prefix}", MYPY_CACHE_DIR=types)
     tested = run(project, "make", "test", f"VENV={sys.prefix}").stdout
     assert re.search(r"\d+ passed", tested)
     assert "skipped" not in tested
@@ -150,8 +174,8 @@ def test_a_generated_project_passes_its_own_checks(start: str, tmp_path: Path) -
         ({"start": "own"}, "README.md", "**Your own table**"),
     ],
 )
-def test_an_answer_shows_where_it_belongs(answers: dict[str, str], file: str, text: str, tmp_path: Path) -> None:
-    assert text in (generate(tmp_path, git=False, **answers) / file).read_text()
+def test_an_answer_shows_where_it_belongs(answers: dict[str, str], file: str, text: str, made: Made) -> None:
+    assert text in (made(**answers) / file).read_text()
 
 
 def test_questions_are_few_and_in_words() -> None:

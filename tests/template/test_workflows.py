@@ -35,9 +35,11 @@ def found(root: Path) -> str:
 
 @pytest.fixture(scope="module")
 def variants(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """One project for each content of .github/ that answers lead to."""
+    """One project for each content of .github/ that answers lead to: names of people and projects are not in it."""
     found: dict[tuple[tuple[str, bytes], ...], Path] = {}
-    for index, answers in enumerate([{}, *VARIED]):
+    one_each = {next(iter(answers)): answers for answers in VARIED}
+    others = [answers for answers in VARIED if not {"project_name", "owner"} & answers.keys()]
+    for index, answers in enumerate([{}, one_each["project_name"], one_each["owner"], *others]):
         project = generate(tmp_path_factory.mktemp(f"variant{index}"), git=False, **answers)
         files = sorted(path for path in (project / ".github").rglob("*") if path.is_file())
         found.setdefault(tuple((str(path.relative_to(project)), path.read_bytes()) for path in files), project)
@@ -64,8 +66,10 @@ def test_nothing_is_found_in_the_template() -> None:
         (re.compile(r"runs-on: ubuntu-24.04"), "runs-on: ubuntu-1", 'label "ubuntu-1" is unknown'),
     ],
 )
-def test_what_is_wrong_is_found(old: re.Pattern[str], new: str, finding: str, tmp_path: Path) -> None:
-    project = generate(tmp_path)
+def test_what_is_wrong_is_found(
+    old: re.Pattern[str], new: str, finding: str, variants: list[Path], tmp_path: Path
+) -> None:
+    project = Path(shutil.copytree(variants[0], tmp_path / "wrong"))
     path = project / ".github/workflows/ci.yml"
     path.write_text(old.sub(new, path.read_text()))
     assert finding in found(project)

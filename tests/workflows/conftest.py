@@ -6,13 +6,14 @@ import fcntl
 import os
 import pickle
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hub import act, hub, seeds
-from project import edit, run
-from repositories import git
+from hub.work import branched
+
+TRAIN = {"push": "train", "workflow_dispatch": "train"}
 
 
 @pytest.fixture(scope="session")
@@ -37,22 +38,21 @@ def here(seed: seeds.Seed, tmp_path: Path) -> Iterator[hub.Hub]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def shared(seed: seeds.Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[hub.Hub]:
+    """For what several tests of a module look at; of train.yml its job `train` alone is run."""
+    with hub.opened(tmp_path_factory.mktemp("shared") / "hub", seed.origin, seed.store, seed.home) as opened:
+        opened.jobs = TRAIN
+        yield opened
+
+
+@pytest.fixture
+def lean(here: hub.Hub) -> hub.Hub:
+    """The hub, where of train.yml its job `train` alone is run."""
+    here.jobs = TRAIN
+    return here
+
+
 @pytest.fixture
 def changed(here: hub.Hub) -> Callable[..., Path]:
-    """A clone with a branch on which files were written or edited, and committed."""
-
-    def change(branch: str, edits: dict[str, dict[str, Any]] | None = None, **files: str) -> Path:
-        clone = here.clone(f"work-{branch.replace('/', '-')}")
-        git(clone, "switch", "--quiet", "--create", branch)
-        for name, changes in (edits or {}).items():
-            edit(clone / name, **changes)
-        run(clone, "gitloop", "params")
-        for name, text in files.items():
-            path = clone / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        git(clone, "add", "--all")
-        git(clone, "commit", "--quiet", "--message", f"Work of {branch}")
-        return clone
-
-    return change
+    return partial(branched, here)

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 from hub.act import Run
 from hub.hub import Hub
+from hub.seeds import Seed
 from project import edit, run
 from repositories import git
 from windows import put
 
 Line = dict[str, Any]
 DAYS = 7
+MONITOR = {"workflow_dispatch": "monitor"}  # without the page, at which the first looks of the first test look
 ROWS = 3000
 
 
@@ -59,10 +61,12 @@ class Watched:
         return [one["state"] for one in self.here.state.threads.values() if not one["pull"]]
 
 
-@pytest.fixture
-def watched(here: Hub) -> Watched:
-    clone = here.clone()
-    (tar,) = (here.store / "caches").glob("*/*.tar")
+@pytest.fixture(scope="module")
+def logged(seed: Seed, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Line]]:
+    """A clone with a policy for tests, and what a service of its model wrote."""
+    clone = tmp_path_factory.mktemp("logged") / "clone"
+    git(clone.parent, "clone", "--quiet", "--branch", "main", str(seed.origin), str(clone))
+    (tar,) = (seed.store / "caches").glob("*/*.tar")
     with tarfile.open(tar) as archive:
         archive.extractall(clone, filter="data")
     policy = {"windows": 3, "needed": 1, "retire": 1, "cooling_days": 0}
@@ -82,8 +86,13 @@ def watched(here: Hub) -> Watched:
         one["version"] = "v0.1.0"
         one["time"] = (midnight - timedelta(days=DAYS) * (1 - (number + 0.5) / ROWS)).isoformat()
     git(clone, "commit", "--quiet", "--all", "--message", "A policy for tests")
-    here.workflows = ()
-    here.push(clone, "main")
+    return clone, lines
+
+
+@pytest.fixture
+def watched(here: Hub, logged: tuple[Path, list[Line]]) -> Watched:
+    clone, lines = logged
+    git(clone, "push", "--quiet", str(here.origin), "HEAD:refs/heads/main")
     git(here.origin, "tag", "--annotate", "model@v0.1.0", "main", "--message", "Registered v0.1.0: a test")
     says = ("--message", "v0.1.0 runs in production")
     git(here.origin, "tag", "--annotate", "model#production#1", "main", *says)
@@ -122,6 +131,7 @@ def test_from_a_quiet_week_to_a_retraining_and_a_retirement(watched: Watched) ->
         assert "Nothing of the model was found" in (here.store / "pages/index.html").read_text()
         assert [one.name for one in (here.store / "pages/reports").rglob("*.html")] == ["v0.1.0.html"]
     here.variables.pop("GITLOOP_PAGES")
+    here.jobs = MONITOR
 
     watched.says(colder)
     drift = watched.looks()
@@ -156,6 +166,7 @@ def test_from_a_quiet_week_to_a_retraining_and_a_retirement(watched: Watched) ->
 
 def test_a_log_with_a_broken_file_and_a_token_that_may_not_propose(watched: Watched) -> None:
     here = watched.here
+    here.jobs = MONITOR
     watched.says()
     broken = sorted(watched.log.glob("*.jsonl"))[0]
     broken.write_bytes(b'{"id": "torn\n\x00\xff\n' * 50 + broken.read_bytes())

@@ -76,24 +76,24 @@ SABOTAGES: list[tuple[Callable[[Path], None], list[str]]] = [
 
 
 @pytest.mark.parametrize(("do", "why"), SABOTAGES, ids=[do.__name__ for do, _ in SABOTAGES])
-def test_ends_red_with_a_comment_that_says_why(here: Hub, do: Callable[[Path], None], why: list[str]) -> None:
-    clone = here.clone()
+def test_ends_red_with_a_comment_that_says_why(lean: Hub, do: Callable[[Path], None], why: list[str]) -> None:
+    clone = lean.clone()
     git(clone, "switch", "--quiet", "--create", "sabotage")
     do(clone)
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "--message", "Sabotage")
-    git(here.origin, "branch", "sabotage", "main")
-    number = here.state.propose("sabotage")
+    git(lean.origin, "branch", "sabotage", "main")
+    number = lean.state.propose("sabotage")
 
-    runs = here.push(clone, "sabotage")
+    runs = lean.push(clone, "sabotage")
     train = runs[0]
     assert (train.workflow, train.event, train.ok) == ("train.yml", "push", False)
     assert train.jobs["train"] == "failure"
-    (comment,) = here.state.said(number)
+    (comment,) = lean.state.said(number)
     head = comment.partition("\n### ")[0]
     assert "\n## ❌" in head
     for word in why:
         assert word in head.replace("\\", "").replace("\u2060", "")
     assert RANDOM not in comment
     # What is refused trains nothing, and nothing comes back; the worse model is trained, and its lock is its own.
-    assert [push.branch for push in here.pushes] == (["sabotage"] if do is worse else [])
+    assert [push.branch for push in lean.pushes] == (["sabotage"] if do is worse else [])

@@ -60,6 +60,7 @@ def test_a_remote_gives_what_is_needed_and_gets_what_is_new(
     kind: str, login: bool, here: Hub, request: pytest.FixtureRequest
 ) -> None:
     commands, files = request.getfixturevalue(kind)
+    here.jobs = {"push": "train", "workflow_dispatch": "train"}
     clone = here.clone()
     git(clone, "switch", "--quiet", "--create", "kept")
     for command in commands:

@@ -64,11 +64,17 @@ def test_a_laptop_commits_and_does_not_push(run: Path, origin: Path) -> None:
     assert git(run, "log", "-1", "--format=%an %s") == "Tester Train: boosting is chosen"
 
 
-def test_a_commit_that_touches_no_input_is_kept_and_followed(run: Path, origin: Path, person: Path) -> None:
+def test_a_commit_that_touches_no_input_is_kept_and_followed(
+    run: Path, origin: Path, person: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the head that came of both is asked to be checked."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_REF_NAME", "work")
     theirs = commit(person, "docs", notes="read this too\n")
     git(person, "push", "--quiet", "origin", "work")
     assert main(["commit", "--push"]) == 0
     assert git(origin, "rev-parse", "work^") == theirs
+    assert Local(origin).dispatches() == [{"workflow": "train.yml", "ref": "work", "inputs": {}}]
 
 
 def test_it_yields_to_a_commit_that_changes_an_input(

@@ -38,6 +38,12 @@ def judged(study: Study) -> Callable[..., None]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def lean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pytest that judges behaviour loads no plugin of the template's own tests: a project has none of them."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 def behave(text: str, folder: str = "tests/behaviour") -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / "test_model.py").write_text(textwrap.dedent(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -48,13 +49,17 @@ def sent(column: dict[str, Any], value: Any) -> Any:
     return Rows(sign).columns([row])["x"][0]
 
 
+@cache
+def database() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
 def in_table(column: dict[str, Any], text: str) -> Any:
     """What becomes of the same text in a table; None where it is missing or cannot be read."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("raw", pa.table({"x": pa.array([text], pa.string())}))
-        value = cleaned("x", Column.model_validate(column), "VARCHAR").value
-        return connection.sql(f"SELECT {value} FROM raw").fetchall()[0][0]
+    value = cleaned("x", Column.model_validate(column), "VARCHAR").value
+    return database().execute(f"SELECT {value} FROM (SELECT ?::VARCHAR AS x)", [text]).fetchall()[0][0]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)

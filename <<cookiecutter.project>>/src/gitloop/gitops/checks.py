@@ -143,6 +143,8 @@ def secrets(root: Path) -> Iterator[Finding]:
     from detect_secrets.core.scan import scan_file
     from detect_secrets.settings import transient_settings
 
+    from gitloop.gitops import shapes
+
     tracked = (git.asked("ls-files", "-z", root=root) or "").split("\0")
     plugins: dict[str, type] = get_mapping_from_secret_type_to_class()
     used = sorted({plugin.__name__ for plugin in plugins.values()} - BY_CHANCE)
@@ -150,6 +152,8 @@ def secrets(root: Path) -> Iterator[Finding]:
         for name in sorted(set(filter(None, tracked))):
             file = root / name
             if not file.is_file() or file.stat().st_size > LARGE or any(file.match(one) for one in HASHED):
+                continue
+            if not shapes.possible(file):  # a scan goes line by line, which takes several times as long
                 continue
             for found in scan_file(str(file)):
                 yield Finding(

@@ -15,7 +15,7 @@ from gitloop.contract import Contract
 from gitloop.data import table
 from gitloop.errors import InputError
 from gitloop.files import write_json
-from gitloop.modeling import chosen, diagnosis, inputs, plots, report, slices
+from gitloop.modeling import chosen, diagnosis, inputs, plots, slices
 from gitloop.modeling.chosen import Rows
 from gitloop.modeling.inputs import Derive
 from gitloop.modeling.intervals import Draws, Scored, bootstrap
@@ -35,7 +35,7 @@ def run(_: argparse.Namespace) -> None:
     evidence = rounded(evaluate(loaded, model, train, test, scored=scored, derive=derive))
     predicted = predictions(loaded.data, model, test, scored)
     table.write(layout.PREDICTIONS, predicted.schema, predicted.to_batches())
-    plots.write(layout.PLOTS, loaded.data.task, test.y, scored, evidence, report.named(loaded.data))
+    plots.write(layout.PLOTS, loaded.data.task, test.y, scored, evidence, plots.named(loaded.data))
     write_json(layout.EVALUATION, evidence)
     show(evidence)
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from gitloop.arrays import Array
+from gitloop.contract import Contract
 from gitloop.files import whole, write_text
 from gitloop.modeling.intervals import Scored
 
@@ -38,6 +39,12 @@ STYLE = {
     "figure.facecolor": "white",
     "legend.frameon": False,
 }
+
+
+def named(contract: Contract) -> str:
+    """The target with its unit."""
+    known = contract.columns[contract.target].unit
+    return f"{contract.target} ({known})" if known else contract.target
 
 
 def write(folder: Path, task: str, y: Array, scored: Scored, evidence: dict[str, Any], target: str = "") -> None:

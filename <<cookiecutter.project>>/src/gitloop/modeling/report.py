@@ -68,12 +68,6 @@ def unit(contract: Contract) -> str:
     return contract.columns[contract.target].unit or f"the unit of {contract.target}"
 
 
-def named(contract: Contract) -> str:
-    """The target with its unit."""
-    known = contract.columns[contract.target].unit
-    return f"{contract.target} ({known})" if known else contract.target
-
-
 def parts(evaluation: dict[str, Any], contract: Contract) -> list[Section]:
     """Classes, slices and groups of people, as far as there are any."""
     metric = evaluation["metric"]

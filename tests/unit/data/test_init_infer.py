@@ -147,7 +147,6 @@ def test_tasks_and_their_metrics(declare: Declare) -> None:
     assert found["columns"]["price"]["categories"] == ["1", "2", "3", "4", "5"]
     found = declare(frame.assign(price=stars), "price", "--task", "regression")
     assert (found["task"], found["metric"]) == ("regression", "r2")
-    assert "threshold" not in found  # which only two classes have
 
 
 def test_many_classes_and_many_categories(declare: Declare) -> None:

@@ -52,14 +52,13 @@ def contract(name: str, spec: Mapping[str, Any], table: Table) -> str:
     others = [one for one in METRICS[found.task] if one != found.metric]
     slices = [one.name for one in table.decisions.values() if one.role == "feature" and "categories" in one.keys]
     such = f", such as {flow(slices[:2])}" if slices else ""
-    threshold = f"threshold: {found.threshold:g}  # a row counts as positive from this probability on"
     lines = [
         f"# What {_comment(_place(spec))} holds, as `gitloop init` found it in {table.rows:,} rows.",
         "# Read it through and correct it: the comments say why each column is what it is.",
         f"name: {scalar(name)}",
         f"task: {found.task}",
         f"metric: {found.metric}  # models are chosen by it; or {' '.join(others)}",
-        *([threshold] if found.task == "binary" else []),
+        f"threshold: {found.threshold:g}  # binary: a row counts as positive from this probability on",
         f"slices: []  # the model is also judged on each value of these columns{such}",
         "",
         "source:",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from project import edit, environment, generate, run, template
+from project import cold, edit, generate, template
 
 __all__ = ["Cost", "alternate", "edit", "measure", "project", "run", "say", "template"]
 
@@ -32,9 +32,17 @@ def project() -> Iterator[Path]:
         yield generate(Path(folder))
 
 
+def run(where: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, started as people start it; its output. Raises where it fails but should not."""
+    done = subprocess.run(command, cwd=where, env=cold(where), capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return done
+
+
 def measure(where: Path, *command: str) -> Cost:
     """Run a command to its end; wall time and peak memory. Raises where it fails."""
-    env = environment(where) if (where / "src").exists() else dict(os.environ)
+    env = cold(where) if (where / "src").exists() else dict(os.environ)
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=where, env=env, stdout=output, stderr=output)

@@ -58,14 +58,20 @@ def generate(where: Path, git: bool = True, over: bool = False, **answers: str) 
             os.environ["GITLOOP_SKIP_GIT"] = before
 
 
-def environment(project: Path, **more: str) -> dict[str, str]:
-    """The environment in which the project's own gitloop runs, warm, with this interpreter's packages.
+def cold(project: Path) -> dict[str, str]:
+    """The environment in which the project's own gitloop runs, with this interpreter's packages.
 
     Plugins of pytest that only the template's tests use are not loaded: a project's environment does not have them.
     """
-    path = os.pathsep.join([str(warm.commands()), str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     ours = {"PATH": path, "PYTHONPATH": str(project / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return {**os.environ, **ours, **more}
+    return {**os.environ, **ours}
+
+
+def environment(project: Path, **more: str) -> dict[str, str]:
+    """The same with commands that start warm, for tests."""
+    ours = cold(project)
+    return {**ours, "PATH": os.pathsep.join([str(warm.commands()), ours["PATH"]]), **more}
 
 
 def run(project: Path, *command: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:

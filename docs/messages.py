@@ -11,15 +11,10 @@ from typing import Any, NamedTuple
 
 from mkdocs.structure.files import File, Files
 
-SOURCE = Path(__file__).resolve().parent.parent / "<<cookiecutter.project>>/src/gitloop"
-ROOMS = {
-    "": "Configuration",
-    "data": "Data",
-    "modeling": "Models",
-    "serving": "Serving",
-    "monitoring": "Watching",
-    "gitops": "Git and GitHub",
-}
+import hooks
+
+SOURCE = hooks.TEMPLATE / "src/gitloop"
+ROOMS = {"": "Configuration", **hooks.ROOMS}
 RAISED = {"InputError": "2", "Refused": "1", "ValueError": "2"}  # pydantic makes an InputError of the last
 FOUND = "Finding"  # of `gitloop check`: (check, where, why, mend)
 GAP = "…"

@@ -150,8 +150,8 @@ def declare(answer: str) -> bool:
     if not answer:
         return False
     source, _, target = answer.rpartition("#")
-    if "://" not in source and not source.startswith("env:"):
-        source = str(HERE / Path(source).expanduser())
+    file = HERE / Path(source).expanduser()
+    source = str(file) if file.exists() else source  # else an address, as has been looked at before
     program = Path(os.environ.get("VENV", ".venv")) / "bin/gitloop"
     for command in (["make", "setup"], [str(program), "init", source, "--target", target]):
         print(f"== {shlex.join(command)}", flush=True)

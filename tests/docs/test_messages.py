@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import shutil
 import subprocess
@@ -24,12 +24,9 @@ from gitloop.cli import main
 @pytest.fixture(scope="module")
 def code() -> ModuleType:
     """docs/messages.py."""
-    spec = importlib.util.spec_from_file_location("messages", ROOT / "docs/messages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        return importlib.import_module("messages")
 
 
 @pytest.fixture(scope="module")

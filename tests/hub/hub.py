@@ -109,10 +109,7 @@ class Hub:
         """Run what was started, and what that starts, until nothing is left; or the former alone."""
         done: list[act.Run] = []
         started = len(self.queue)
-        while self.queue:
-            if not follow and not started:
-                self.queue.clear()
-                break
+        while self.queue and (follow or started > 0):
             started -= 1
             event = self.queue.popleft()
             checkout = self._checkout(event.revision)
@@ -120,6 +117,7 @@ class Hub:
                 assert len(done) < LIMIT, f"no end: {[(run.workflow, run.event, run.ref) for run in done]}"
                 done.append(self._run(checkout, workflow, event))
             shutil.rmtree(checkout)
+        self.queue.clear()
         return done
 
     def _run(self, checkout: Path, workflow: str, event: Event) -> act.Run:

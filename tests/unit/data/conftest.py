@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from gitloop import config, layout
 from gitloop.cli import main
@@ -131,3 +132,15 @@ def refused(there: Path, capsys: pytest.CaptureFixture[str]) -> Told:
         return lines[0].removeprefix("gitloop init: ")
 
     return told
+
+
+@pytest.fixture
+def declared(there: Path) -> Callable[..., dict[str, Any]]:
+    """`gitloop init` of a source; the contract as it was written."""
+
+    def made(source: str | Path, target: str = "sold", *options: str) -> dict[str, Any]:
+        assert main(["--debug", "init", str(source), "--target", target, "--name", "table", *options]) == 0
+        found: dict[str, Any] = yaml.safe_load((there / "conf/data/table.yaml").read_text())
+        return found
+
+    return made

@@ -13,7 +13,6 @@ import fsspec
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from gitloop.cli import main
 from gitloop.data import bounds, places
@@ -21,18 +20,6 @@ from gitloop.data.decide import Table
 from gitloop.data.trial import Trial
 
 Declared = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def declared(there: Path) -> Declared:
-    """The contract that `gitloop init` declares."""
-
-    def made(source: str | Path, target: str = "sold", *options: str) -> dict[str, Any]:
-        assert main(["--debug", "init", str(source), "--target", target, "--name", "table", *options]) == 0
-        found: dict[str, Any] = yaml.safe_load((there / "conf/data/table.yaml").read_text())
-        return found
-
-    return made
 
 
 def rows(many: int = 250, seed: int = 0) -> pd.DataFrame:

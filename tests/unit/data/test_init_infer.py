@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from gitloop import config
-from gitloop.cli import main
 from gitloop.data import calendar, personal
 from gitloop.data.declare import choosing, edited, flow, least, scalar
 from gitloop.data.spans import span
@@ -23,14 +22,13 @@ Declare = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def declare(there: Path, tmp_path: Path) -> Declare:
+def declare(declared: Declare, there: Path, tmp_path: Path) -> Declare:
     """`gitloop init` of a frame; the contract as it was written."""
 
     def made(frame: pd.DataFrame, target: str, *options: str) -> dict[str, Any]:
         frame.to_csv(tmp_path / "table.csv", index=False)
-        assert main(["--debug", "init", str(tmp_path / "table.csv"), "--target", target, "--force", *options]) == 0
+        found = declared(tmp_path / "table.csv", target, "--force", *options)
         parse(yaml.safe_load((there / "params.yaml").read_text()))
-        found: dict[str, Any] = yaml.safe_load((there / "conf/data/table.yaml").read_text())
         return found
 
     return made

@@ -159,7 +159,7 @@ def _line(connection: duckdb.DuckDBPyConnection, keys: list[str], broken: Broken
 def _personal(connection: duckdb.DuckDBPyConnection, data: Data, rows: int) -> Iterator[str]:
     """A warning for each column that looks like personal data and is not declared so."""
     kinds = {name: str(kind) for name, kind, *_ in connection.execute("DESCRIBE raw").fetchall() if name != "_row"}
-    told = {name for name, column in data.columns.items() if column.has("pii")}
+    told = data.named("pii")
     names = [name for name, kind in kinds.items() if name not in told and kind in ("VARCHAR", "BIGINT", "UBIGINT")]
     step = max(1, rows // LOOKED_AT)
     for first in range(0, len(names), AT_ONCE):  # of a wide table a query for each column takes seconds

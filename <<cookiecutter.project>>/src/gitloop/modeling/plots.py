@@ -52,13 +52,13 @@ def write(folder: Path, task: str, y: Array, scored: Scored, evidence: dict[str,
 
     `target`: as axes name it, with its unit.
     """
-    classes = outcomes(task, y, scored)
-    curve = Curves(task, y, scored, _short(target))
+    classes, target = outcomes(task, y, scored), _short(target)
+    curve = Curves(task, y, scored, target)
     bins, important = evidence["calibration"]["bins"], evidence["importance"]
     with mpl.rc_context(STYLE):
         _image(folder / "curves.svg", curve.draw, 2)
-        _image(folder / "errors.svg", lambda axes: _errors(axes, task, y, scored, classes, _short(target)), 2)
-        _image(folder / "calibration.svg", lambda axes: _calibration(axes[0], bins, task, _short(target)), 1)
+        _image(folder / "errors.svg", lambda axes: _errors(axes, task, y, scored, classes, target), 2)
+        _image(folder / "calibration.svg", lambda axes: _calibration(axes[0], bins, task, target), 1)
         _image(folder / "importance.svg", lambda axes: _importance(axes[0], important, evidence["metric"]), 1)
     actual, predicted = (of[:: max(1, -(-len(y) // ROWS))] for of in classes)
     _data(folder / "curve.csv", ("x", "y"), curve.main())
